@@ -1,0 +1,52 @@
+"""Train Spark NLP's NerDL on a corpus and track it: `python steps/sparknlp_train.py --drop-rate 0.3 --epochs 5`."""
+
+from typing import Literal
+
+from twinner import cli
+from twinner.training.outline import Result, train_and_track
+from twinner.training.sparknlp import SparkNlpTrainer
+
+
+def sparknlp_train(
+    corpus: str = "demo",
+    test: str = "",
+    lang: str = "auto",
+    drop_rate: float = 0.5,
+    epochs: int = 10,
+    lr: float = 0.003,
+    batch_size: int = 32,
+    dev_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    embeddings: str = "word2vec",
+    limit: int = 0,
+    seed: int = 0,
+    model_name: str = "",
+    spark_master: str = "local[*]",
+    driver_memory: str = "auto",
+    spark_conf: str = "",
+    embedding_cache: Literal["yes", "no"] = "yes",
+    log_text: Literal["yes", "no"] = "yes",
+    export: str = "",
+) -> Result:
+    """Train a Spark NLP NER pipeline and track it in MLflow."""
+    settings = locals()
+    return train_and_track(
+        "sparknlp_train",
+        settings,
+        lambda read: SparkNlpTrainer(
+            drop_rate=drop_rate,
+            lr=lr,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            embeddings=embeddings,
+            lang=read.lang,
+            spark_master=spark_master,
+            driver_memory=driver_memory,
+            spark_conf=spark_conf,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    cli.run(sparknlp_train)

@@ -1,0 +1,1 @@
+"""What the steps share: one NER task, two frameworks, one tracker."""

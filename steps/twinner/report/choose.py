@@ -1,0 +1,63 @@
+"""Which runs a report covers: values, lists and ranges of parameters."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twinner.errors import BadInput
+from twinner.report.runs import Run, number
+
+REMEDY = "give a value (0.2), several (0.1,0.3), a range (0.1:0.3), or nothing for all"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose of `drop_rate`, `epochs` and `lr`; an empty text chooses all."""
+
+    drop_rate: str = ""
+    epochs: str = ""
+    lr: str = ""
+
+    def of(self, runs: Sequence[Run]) -> list[Run]:
+        """The chosen runs, in the order given. Raises BadInput for a choice that is none or that no run meets."""
+        chosen = list(runs)
+        for name, text in vars(self).items():
+            ranges = parse_ranges(name, text)
+            if ranges:
+                tried = {run.params.get(name, "") for run in chosen}
+                chosen = [run for run in chosen if _within(number(run.params.get(name)), ranges)]
+                if not chosen:
+                    values = sorted({value for value in map(number, tried) if value is not None})
+                    there = ", ".join(f"{value:g}" for value in values) or "none"
+                    raise BadInput(f"no training run has {name} {text}", f"choose among those tried: {there}")
+        return chosen
+
+
+def parse_ranges(name: str, text: str) -> list[tuple[float, float]]:
+    """The ranges (from, to), ends included, that a choice such as `0.1,0.3:0.5` stands for; none for all.
+
+    A value is a range of itself. One end of a range may be left out: `0.1:` is 0.1 and more. Raises BadInput.
+    """
+    if not text.strip():
+        return []
+    ranges = []
+    for part in text.split(","):
+        ends = [end.strip() for end in part.split(":")]
+        if len(ends) == 1:
+            ends *= 2
+        defaults = (-math.inf, math.inf)
+        values = [number(end) if end else default for end, default in zip(ends, defaults, strict=False)]
+        if len(ends) != 2 or not any(ends) or None in values:
+            raise BadInput(f"{name} {text!r}: {part.strip()!r} is neither a number nor a range", REMEDY)
+        low, high = (value for value in values if value is not None)
+        if low > high:
+            raise BadInput(f"{name} {text!r}: the range {part.strip()!r} runs backwards", REMEDY)
+        ranges.append((low, high))
+    return ranges
+
+
+def _within(value: float | None, ranges: Sequence[tuple[float, float]]) -> bool:
+    """Whether a value lies in one of the ranges; 0.1 + 0.2 counts as 0.3."""
+    return value is not None and any(
+        low <= value <= high or math.isclose(value, low) or math.isclose(value, high) for low, high in ranges
+    )

@@ -1,0 +1,1 @@
+"""Training: one outline for every framework, and a module for each of them."""

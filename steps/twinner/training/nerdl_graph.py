@@ -1,0 +1,111 @@
+"""The TensorFlow graphs that NerDLApproach trains: which fits a corpus, and how one is made repeatable.
+
+Spark NLP's jar holds a graph for each of some sizes, named `blstm_{tags}_{dimension}_{LSTM size}_{characters}.pb`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from twinner.corpus import Sentence
+from twinner.errors import BadInput
+
+FOLDER = "ner-dl"  # in the jar
+
+
+@dataclass(frozen=True, order=True)
+class Graph:
+    """A graph by what it has room for: tags, the dimension of the embeddings, and characters; ordered by size."""
+
+    tags: int
+    characters: int
+    dimension: int
+    name: str
+
+
+def fitting_graph(spark: SparkSession, train: Sequence[Sentence], dimension: int) -> Graph:
+    """The smallest bundled graph that has room for the tags and characters of the training data.
+
+    Raises BadInput where there is none, saying which of the three is too large.
+    """
+    return choose_graph(bundled_graphs(spark), train, dimension)
+
+
+def choose_graph(graphs: Iterable[Graph], train: Sequence[Sentence], dimension: int) -> Graph:
+    """The smallest of some graphs that fits; see `fitting_graph`."""
+    of_dimension = [graph for graph in graphs if graph.dimension == dimension]
+    tags = len({tag for sentence in train for tag in sentence.tags})
+    characters = len(_characters(train)) + 1  # one row of the table is for those that training did not see
+    fitting = [graph for graph in of_dimension if tags <= graph.tags and characters <= graph.characters]
+    if fitting:
+        return min(fitting)
+    if not of_dimension:
+        raise BadInput(
+            f"no graph of NerDLApproach takes embeddings of dimension {dimension}",
+            f"use embeddings of dimension {', '.join(map(str, sorted({graph.dimension for graph in graphs})))}",
+        )
+    most_tags = max(graph.tags for graph in of_dimension)
+    if tags > most_tags:
+        raise BadInput(
+            f"the training data has {tags} different tags, and NerDLApproach takes at most {most_tags}",
+            f"merge labels ({most_tags // 2} labels with B- and I-, and O, fit), or train with spaCy",
+        )
+    most_characters = max(graph.characters for graph in of_dimension)
+    raise BadInput(
+        f"the training data has {characters - 1} different characters, and NerDLApproach takes at most"
+        f" {most_characters - 1}",
+        "replace the rare ones in the corpus, or train with spaCy",
+    )
+
+
+def bundled_graphs(spark: SparkSession) -> list[Graph]:
+    """The graphs in Spark NLP's jar."""
+    listing = _resources(spark).listResourceDirectory(f"/{FOLDER}").mkString("\n")
+    return [
+        Graph(int(tags), int(characters), int(dimension), name)
+        for name, tags, dimension, characters in re.findall(
+            r"(blstm_(\d+)_(\d+)_\d+_(\d+)\.pb)$", listing, re.MULTILINE
+        )
+    ]
+
+
+def write_seeded(spark: SparkSession, graph: Graph, seed: int, folder: Path) -> int:
+    """Write a graph to a folder with a seed in each of its random operations; return how many those are.
+
+    As they are bundled, the initial weights and the dropout have the seeds 0 and 0, which TensorFlow reads as `take
+    any`, so that NerDLApproach's own seed, which orders the sentences, makes nothing repeatable
+    (https://www.tensorflow.org/api_docs/python/tf/random/set_seed).
+    """
+    definition = spark._jvm.org.tensorflow.proto.framework.GraphDef.parseFrom(
+        _resources(spark).getResourceStream(f"{FOLDER}/{graph.name}")
+    )
+    # One call for the whole text: asking Java for each of the thousands of nodes would take seconds.
+    nodes = re.split(r"^node \{$", definition.toString(), flags=re.MULTILINE)[1:]
+    if len(nodes) != definition.getNodeCount():
+        raise RuntimeError(f"{graph.name} has {definition.getNodeCount()} nodes, but {len(nodes)} were read")
+    random = [index for index, text in enumerate(nodes) if 'key: "seed2"' in text]
+    builder = definition.toBuilder()
+    for index in random:
+        node = builder.getNodeBuilder(index)
+        node.putAttr("seed", _attribute(spark, seed))
+        node.putAttr("seed2", _attribute(spark, index + 1))  # its own, and never 0
+    (folder / graph.name).write_bytes(builder.build().toByteArray())
+    return len(random)
+
+
+def _attribute(spark: SparkSession, value: int) -> Any:
+    return spark._jvm.org.tensorflow.proto.framework.AttrValue.newBuilder().setI(value).build()
+
+
+def _resources(spark: SparkSession) -> Any:
+    return spark._jvm.com.johnsnowlabs.nlp.util.io.ResourceHelper
+
+
+def _characters(sentences: Iterable[Sentence]) -> set[bytes]:
+    """The different characters of the tokens as Java counts them, in which an emoji is two."""
+    text = "".join({token for sentence in sentences for token in sentence.tokens}).encode("utf-16-le", "surrogatepass")
+    return {text[at : at + 2] for at in range(0, len(text), 2)}

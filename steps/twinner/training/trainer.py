@@ -1,0 +1,81 @@
+"""What the outline asks of a framework, and what a framework answers with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from twinner.corpus import Sentence
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished pass over the training data.
+
+    number: epochs finished so far, from 1. loss: summed over the epoch.
+    seconds: the whole epoch; update_seconds: without the evaluation.
+    scores: the scores on dev by the name of their metric (`dev_token_f1`, …), made by `evaluation`.
+    """
+
+    number: int
+    loss: float
+    seconds: float
+    update_seconds: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one sentence of n tokens.
+
+    tags: n BIO tags. confidence: n confidences of the predicted tag, from 0 to 1, where the framework gives them.
+    scores: for each token the confidence of every tag, where the framework gives them.
+    """
+
+    tags: tuple[str, ...]
+    confidence: tuple[float, ...] | None = None
+    scores: tuple[Mapping[str, float], ...] | None = None
+
+
+class Trainer(Protocol):
+    """A framework, as the outline drives it: train, save, load, predict, in this order."""
+
+    framework: str  # the tag twinner.framework: "spacy" or "sparknlp"
+    flavor: str  # the MLflow flavor of the model: "spacy" or "spark"
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What takes part -> its version, logged as params."""
+        ...
+
+    @property
+    def requirements(self) -> Sequence[str]:
+        """The packages that its model needs where it is served."""
+        ...
+
+    def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
+        """Train, calling `on_epoch` after each epoch and before the next ends; return the number of the best epoch."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the best epoch's model and what else the framework leaves (its log, its config) below `folder`.
+
+        Each file or folder directly below becomes an artifact of that name.
+        """
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Load back what `save` wrote; from now on `predict` asks that model."""
+        ...
+
+    def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
+        """Predict given tokens: one Prediction a sentence, its tags as many as the tokens."""
+        ...
+
+    def pipeline(self) -> Any:
+        """The loaded model from raw text to entities, as `flavor` logs it."""
+        ...
+
+    def close(self) -> None:
+        """Free what the framework holds (a session, processes)."""
+        ...

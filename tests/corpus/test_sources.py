@@ -1,0 +1,106 @@
+"""From what the user gave to files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from twinner.corpus import sources
+from twinner.corpus.sources import find_sources
+from twinner.errors import BadInput
+
+from .conftest import Server
+
+Write = Callable[..., Path]
+
+
+def names(corpus: str, test: str = "") -> dict[str, str]:
+    found, _ = find_sources(corpus, test)
+    return {split: source.file.name for split, source in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ("train.conll dev.conll test.conll README.md", "train.conll dev.conll test.conll"),
+        ("train.jsonl.gz valid.jsonl.gz", "train.jsonl.gz valid.jsonl.gz"),
+        ("train.tsv validation.tsv test.tsv", "train.tsv validation.tsv test.tsv"),
+        ("eng.train eng.testa eng.testb", "eng.train eng.testa eng.testb"),
+        ("de-train.spacy de-dev.spacy .train.swp", "de-train.spacy de-dev.spacy"),
+        ("TRAIN.TXT Test.txt contest.txt", "TRAIN.TXT  Test.txt"),
+    ],
+)
+def test_the_files_of_a_folder_are_known_by_their_names(files: str, found: str, write: Write, tmp_path: Path) -> None:
+    for name in files.split():
+        write(f"corpus/{name}", "")
+    splits = zip(("train", "dev", "test"), found.split(" ") if "  " in found else found.split(), strict=False)
+    assert names(str(tmp_path / "corpus")) == {split: name for split, name in splits if name}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ("dev.conll test.conll", "corpus: the folder has no train file; name one train"),
+        ("train.conll train.jsonl", "corpus: 'train.conll' and 'train.jsonl' could both be train; keep one"),
+        ("train.conll dev.conll valid.conll", "'dev.conll' and 'valid.conll' could both be dev"),
+        ("train.conll train-test.conll", "the file 'train-test.conll' could be train or test"),
+    ],
+)
+def test_folders_that_can_be_read_in_two_ways_are_told_of(files: str, words: str, write: Write, tmp_path: Path) -> None:
+    for name in files.split():
+        write(f"corpus/{name}", "")
+    with pytest.raises(BadInput, match=words):
+        find_sources(str(tmp_path / "corpus"))
+
+
+def test_a_test_file_takes_the_place_of_the_folders_own(write: Write, tmp_path: Path) -> None:
+    for name in ("train.conll", "test.conll", "test.jsonl"):
+        write(f"corpus/{name}", "")
+    other = write("other.spacy", "")
+    assert names(str(tmp_path / "corpus"), str(other)) == {"train": "train.conll", "test": "other.spacy"}
+
+
+def test_relative_paths_start_at_the_project_folder_then_here(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PROJECT", tmp_path / "project")
+    monkeypatch.chdir(tmp_path)
+    here, there = write("my data/a.conll", "a O"), write("project/my data/a.conll", "a O")
+    assert find_sources("my data/a.conll")[0]["train"].file == there
+    there.unlink()
+    assert find_sources("my data/a.conll")[0]["train"].file == here
+
+
+@pytest.mark.parametrize("given", ["conl2003", "data/none.conll", "", "x" * 5000, "a\0b"])
+def test_what_is_nothing_lists_the_known_names_and_asks_for_an_absolute_path(given: str) -> None:
+    words = "no corpus, file or folder is called .*give a known name .demo, med-de, conll2003.*make the path absolute"
+    with pytest.raises(BadInput, match=words):
+        find_sources(given)
+
+
+def test_a_missing_absolute_path_needs_no_such_hint(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        find_sources(str(tmp_path / "none"))
+    assert str(caught.value).endswith("a folder or a URL")
+
+
+def test_test_must_be_a_file(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a folder; give one file"):
+        find_sources(str(write("a.conll", "")), str(tmp_path))
+
+
+def test_a_url_is_downloaded_once_and_keeps_its_name_and_origin(server: Server) -> None:
+    server.files["/my%20data/a.jsonl.gz?x=1"] = b"packed"
+    url = f"{server.url}/my%20data/a.jsonl.gz?x=1"
+    for _ in range(2):
+        found, lang = find_sources(url)
+        assert found["train"].file.name == "a.jsonl.gz"
+        assert found["train"].file.read_bytes() == b"packed"
+        assert (found["train"].origin, lang) == (url, "xx")
+    assert len(server.requests) == 1
+
+
+def test_a_file_url_is_read_where_it_is(write: Write) -> None:
+    file = write("my data/ä.conll", "a O")
+    assert find_sources(file.as_uri())[0]["train"].file == file
+    with pytest.raises(BadInput, match=r"no corpus, file or folder is called 'file:///none'; give a known name [^;]*$"):
+        find_sources("file:///none")

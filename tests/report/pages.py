@@ -1,0 +1,60 @@
+"""A report's page as a reader meets it: tables as rows of text, figures as what Plotly is given."""
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """tables: rows of cell texts. headings, text: what is written. figures: by their title. tags: all of them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.headings: list[str] = []
+        self.text = ""
+        self.figures: dict[str, Any] = {}
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._stack: list[str] = []
+        self._json = ""
+        self.feed(page)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._stack.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        elif tag in ("h1", "h2", "h3", "h4"):
+            self.headings.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._stack.pop() == tag, f"</{tag}> closes another element"
+        if tag == "script" and self._json:
+            self.figures[self.headings[-1]] = json.loads(self._json)
+            self._json = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._stack and self._stack[-1] == "script":
+            self._json = data if dict(self.tags[-1][1]).get("type") == "application/json" else ""
+            return
+        if self._stack and self._stack[-1] == "style":
+            return
+        self.text += f"{data} "
+        if "td" in self._stack or "th" in self._stack:
+            cell = self.tables[-1][-1]
+            cell[-1] = f"{cell[-1]} {data}".strip()
+        if {"h1", "h2", "h3", "h4"} & {*self._stack}:
+            self.headings[-1] = " ".join(f"{self.headings[-1]} {data}".split())
+
+    def column(self, title: str, table: int = 0) -> list[str]:
+        """The cells of the column with this title, from above."""
+        head, *rows = self.tables[table][1:]
+        return [row[head.index(title)] for row in rows]

@@ -1,0 +1,172 @@
+import importlib
+import inspect
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from twinner.errors import BadInput
+from twinner.parameters import PARAMETERS, check_parameters
+
+PROJECT = Path(__file__).resolve().parent.parent
+STEPS = ["main", "spacy_train", "sparknlp_train", "report"]
+
+# The contract, written out: the parameters of each step, in order, and their defaults.
+SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto"}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "main": {"corpus": "demo", "drop_rate": "", "epochs": "", "lr": ""},
+    "spacy_train": {
+        **SHARED_FIRST,
+        "drop_rate": 0.2,
+        "epochs": 20,
+        "lr": 0.001,
+        "batch_size": 1000,
+        "dev_fraction": 0.1,
+        "test_fraction": 0.1,
+        "patience": 0,
+        "limit": 0,
+        "seed": 0,
+        "model_name": "",
+        "config": "",
+        "vectors": "",
+        "init": "",
+        "resume": "",
+        "log_text": "yes",
+        "export": "",
+    },
+    "sparknlp_train": {
+        **SHARED_FIRST,
+        "drop_rate": 0.5,
+        "epochs": 10,
+        "lr": 0.003,
+        "batch_size": 32,
+        "dev_fraction": 0.1,
+        "test_fraction": 0.1,
+        "embeddings": "word2vec",
+        "limit": 0,
+        "seed": 0,
+        "model_name": "",
+        "spark_master": "local[*]",
+        "driver_memory": "auto",
+        "spark_conf": "",
+        "embedding_cache": "yes",
+        "log_text": "yes",
+        "export": "",
+    },
+    "report": {
+        "drop_rate": "",
+        "epochs": "",
+        "lr": "",
+        "experiments": "",
+        "filter": "",
+        "metric": "test_f1",
+        "output": "",
+    },
+}
+
+
+def entry_points() -> dict[str, Any]:
+    points: dict[str, Any] = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))["entry_points"]
+    return points
+
+
+def function(step: str) -> Callable[..., Any]:
+    made: Callable[..., Any] = getattr(importlib.import_module(step), step)
+    return made
+
+
+def defaults_of(step: str) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(function(step)).parameters.items()}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_function_has_the_contracts_parameters_and_defaults(step: str) -> None:
+    assert list(defaults_of(step).items()) == list(DEFAULTS[step].items())
+    assert [type(value) for value in defaults_of(step).values()] == [type(value) for value in DEFAULTS[step].values()]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_mlproject_declares_the_same_parameters_and_defaults(step: str) -> None:
+    declared = entry_points()[step]["parameters"]
+    assert {name: parameter["default"] for name, parameter in declared.items()} == defaults_of(step)
+    types = {str: "string", int: "int", float: "float"}
+    assert {name: p["type"] for name, p in declared.items()} == {
+        name: types[type(value)] for name, value in defaults_of(step).items()
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_command_passes_each_parameter_under_its_own_name(step: str) -> None:
+    program, *options = re.split(r" (?=--)", " ".join(entry_points()[step]["command"].split()))
+    assert program == f"python steps/{step}.py"
+    assert options == [f"--{name.replace('_', '-')} {{{name}}}" for name in DEFAULTS[step]]
+
+
+def test_every_entry_point_that_runs_a_step_is_held_here() -> None:
+    assert {name for name, point in entry_points().items() if "steps/" in point["command"]} == set(STEPS)
+
+
+def test_each_parameter_is_explained_and_none_is_left_over() -> None:
+    used = {name for defaults in DEFAULTS.values() for name in defaults}
+    assert set(PARAMETERS) == used
+    assert all(parameter.help for parameter in PARAMETERS.values())
+
+
+@pytest.mark.parametrize(
+    ("step", "unused"), [("spacy_train", set()), ("sparknlp_train", {"embedding_cache"}), ("report", set())]
+)
+def test_each_parameter_is_read_somewhere(step: str, unused: set[str]) -> None:
+    _, body = (PROJECT / "steps" / f"{step}.py").read_text(encoding="utf-8").split("settings = locals()")
+    outline = (PROJECT / "steps/twinner/training/outline.py").read_text(encoding="utf-8")
+    by_name = {name for name in DEFAULTS[step] if re.search(rf"\b{name}\b", body)}
+    by_outline = {name for name in DEFAULTS[step] if f'settings["{name}"]' in outline and "_train" in step}
+    assert set(DEFAULTS[step]) - by_name - by_outline == unused
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_defaults_pass_the_check(step: str) -> None:
+    check_parameters(defaults_of(step))
+
+
+@pytest.mark.parametrize("step", ["spacy_train", "sparknlp_train"])
+def test_log_text_is_yes_or_no(step: str) -> None:
+    assert get_args(inspect.signature(function(step)).parameters["log_text"].annotation) == ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "must"),
+    [
+        ("drop_rate", 1.0, "at least 0 and below 1"),
+        ("drop_rate", 1.5, "at least 0 and below 1"),
+        ("drop_rate", -0.1, "at least 0 and below 1"),
+        ("drop_rate", math.nan, "at least 0 and below 1"),
+        ("drop_rate", math.inf, "at least 0 and below 1"),
+        ("lr", 0.0, "above 0"),
+        ("lr", -1.0, "above 0"),
+        ("lr", math.inf, "above 0"),
+        ("lr", math.nan, "above 0"),
+        ("epochs", 0, "a whole number of at least 1"),
+        ("batch_size", 0, "a whole number of at least 1"),
+        ("patience", -1, "a whole number of at least 0"),
+        ("limit", -1, "a whole number of at least 0"),
+        ("dev_fraction", 0.0, "above 0 and below 1"),
+        ("dev_fraction", 1.0, "above 0 and below 1"),
+        ("test_fraction", math.nan, "above 0 and below 1"),
+        ("seed", -1, "a whole number from 0 to 2147483647"),
+        ("seed", 2**31, "a whole number from 0 to 2147483647"),
+    ],
+)
+def test_a_number_out_of_range_is_named_with_what_it_must_be(name: str, value: float, must: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_parameters({name: value})
+    assert str(caught.value) == f"{name} is {value!r}; it must be {must}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("drop_rate", 0.0), ("drop_rate", 0.999), ("epochs", 1), ("seed", 2**31 - 1), ("lr", 1e-9)]
+)
+def test_the_ends_of_a_range_can_be_used(name: str, value: float) -> None:
+    check_parameters({name: value})

@@ -1,0 +1,73 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from twinner.training.outline import Result
+
+TEXTS = ["Dr. Anna und Béla fuhren nach Bad Aibling .", "  In   Köln traf Ivo niemanden .", "Heute regnet es .", ""]
+
+
+@pytest.fixture
+def served(spacy_run: Result, tracked: mlflow.MlflowClient) -> Any:
+    return mlflow.pyfunc.load_model(f"runs:/{spacy_run.run_id}/model")
+
+
+def test_the_served_model_finds_what_spacys_finds(served: Any, spacy_run: Result, tracked: mlflow.MlflowClient) -> None:
+    nlp = mlflow.spacy.load_model(f"runs:/{spacy_run.run_id}/model")
+    answer = served.predict(pd.DataFrame({"text": TEXTS}))
+    assert list(answer.columns) == ["entities"]
+    asked = [[(e["start"], e["end"], e["label"], e["text"]) for e in row] for row in answer["entities"]]
+    assert asked == [[(e.start_char, e.end_char, e.label_, e.text) for e in nlp(text).ents] for text in TEXTS]
+
+
+def test_offsets_are_characters_into_the_text_with_the_end_exclusive(served: Any) -> None:
+    answer = served.predict(pd.DataFrame({"text": TEXTS}))["entities"]
+    assert [(e["start"], e["end"], e["text"], e["label"]) for e in answer[0]] == [
+        (4, 8, "Anna", "PER"),
+        (13, 17, "Béla", "PER"),
+        (30, 41, "Bad Aibling", "LOC"),
+    ]
+    assert [e["text"] for e in answer[1]] == ["Köln", "Ivo"]
+    assert list(answer[2:]) == [[], []]
+    assert all(text[e["start"] : e["end"]] == e["text"] for text, row in zip(TEXTS, answer, strict=True) for e in row)
+
+
+def test_the_model_says_what_goes_in_and_out(served: Any) -> None:
+    assert served.metadata.get_input_schema().to_dict() == [{"type": "string", "name": "text", "required": True}]
+    assert [column["name"] for column in served.metadata.get_output_schema().to_dict()] == ["entities"]
+    assert {"spacy", "python_function"} <= served.metadata.flavors.keys()
+
+
+def test_the_model_names_what_it_needs_pinned(exported: Path) -> None:
+    needed = (exported / "model" / "requirements.txt").read_text().split()
+    assert sorted(line.split("==")[0] for line in needed) == ["mlflow", "pandas", "spacy"]
+    assert all("==" in line for line in needed)
+
+
+def test_the_example_is_a_text_of_the_corpus_that_the_model_takes(served: Any, exported: Path) -> None:
+    example = json.loads((exported / "model" / "serving_input_example.json").read_text(encoding="utf-8"))
+    frame = pd.DataFrame(**example["dataframe_split"])
+    assert len(served.predict(frame)) == 1
+    assert served.input_example.equals(frame)
+
+
+def test_an_exported_model_loads_where_the_project_is_not(exported: Path, tmp_path: Path) -> None:
+    program = """import json, sys, mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(json.dumps(list(model.predict(pandas.DataFrame({"text": [sys.argv[2]]}))["entities"][0])))"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(exported / "model"), TEXTS[0]],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert [e["text"] for e in json.loads(ended.stdout)] == ["Anna", "Béla", "Bad Aibling"]

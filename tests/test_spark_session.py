@@ -1,0 +1,134 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
+from twinner.errors import BadInput
+from twinner.spark_session import check_settings
+
+STEPS = Path(__file__).parents[1] / "steps"
+
+
+@pytest.mark.parametrize(
+    ("memory", "problem"),
+    [
+        ("12x", "driver_memory '12x' is not a size; give a size such as 4g or 3500m, or auto"),
+        ("", "driver_memory '' is not a size"),
+        ("-4g", "driver_memory '-4g' is not a size"),
+        ("100m", "driver_memory 100m is less than Spark starts with"),
+        ("900t", "driver_memory 900t is more than this machine has; give between 512m and"),
+    ],
+)
+def test_a_memory_that_cannot_be_is_bad_input(memory: str, problem: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_settings("local[*]", memory, "")
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("spark.ui.enabled=true noequalssign", "'noequalssign' in spark_conf is no setting of Spark"),
+        ("executor.memory=2g", "'executor.memory=2g' in spark_conf is no setting of Spark"),
+        ("spark.a='b", 'spark_conf "spark.a=\'b" has an open quote; close it'),
+    ],
+)
+def test_settings_that_are_none_are_bad_input(settings: str, problem: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_settings("local[*]", "auto", settings)
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_master_that_does_not_answer_is_bad_input_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free again when this block ends
+    before = time.monotonic()
+    with pytest.raises(BadInput, match=rf"spark_master spark://127\.0\.0\.1:{port} does not answer"):
+        check_settings(f"spark://127.0.0.1:{port}", "auto", "")
+    assert time.monotonic() - before < 15
+
+
+def run(script: str, folder: Path, cache: Path) -> subprocess.Popen[str]:
+    """Start a Python of its own on a script, in an empty folder."""
+    folder.mkdir()
+    environment = os.environ | {"TWINNER_CACHE": str(cache), "PYTHONPATH": str(STEPS), "TMPDIR": str(folder.parent)}
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+START_TWICE = """
+import os
+os.environ["SPARK_HOME"] = "/nowhere"
+from twinner.errors import BadInput
+from twinner.spark_session import is_running, spark_session, stop_session
+
+spark = spark_session("local[2]", "700m", "spark.sql.session.timeZone=UTC spark.ui.enabled=false")
+assert spark_session() is spark
+print(spark.range(5).count(), spark.conf.get("spark.driver.memory"), spark.conf.get("spark.sql.session.timeZone"))
+print(spark._jvm.java.lang.Class.forName("com.johnsnowlabs.nlp.annotators.ner.dl.NerDLApproach").getSimpleName())
+print(spark._jvm.java.nio.charset.Charset.defaultCharset().toString())
+spark.createDataFrame([(1,)], "a int").write.saveAsTable("kept")
+stop_session()
+assert not is_running()
+
+spark = spark_session("local[1]", "600m")
+print(spark.sparkContext.master, spark.conf.get("spark.driver.memory"), spark.catalog.listTables())
+stop_session()
+stop_session()
+
+try:
+    spark_session("local[two]")
+except BadInput as error:
+    print(error)
+print(os.environ["SPARK_HOME"], is_running())
+"""
+
+
+def test_a_session_is_quiet_tidy_and_can_be_started_again(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+    process = run(START_TWICE, tmp_path / "empty", spark_cache)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert err == ""
+    *lines, bad_master, environment = out.splitlines()
+    assert lines == ["5 700m UTC", "NerDLApproach", "UTF-8", "local[1] 600m []"]
+    assert bad_master.startswith("Spark did not start on 'local[two]': ")
+    assert "Could not parse Master URL" in bad_master
+    assert environment == "/nowhere False"
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert list(tmp_path.glob("twinner-spark-*")) == []
+
+
+WAIT_IN_JAVA = """
+from twinner.spark_session import spark_session
+spark = spark_session("local[1]", "600m")
+print("started", flush=True)
+spark._jvm.java.lang.Thread.sleep(600_000)
+"""
+
+
+def test_ctrl_c_ends_the_session_whatever_java_is_doing(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+    process = run(WAIT_IN_JAVA, tmp_path / "empty", spark_cache)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert any("java" in child.name() for child in children)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert list(tmp_path.glob("twinner-spark-*")) == []
