@@ -40,6 +40,7 @@ def sparknlp_train(
             batch_size=batch_size,
             seed=seed,
             embeddings=embeddings,
+            embedding_cache=embedding_cache == "yes",
             lang=read.lang,
             spark_master=spark_master,
             driver_memory=driver_memory,

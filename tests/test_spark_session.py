@@ -120,12 +120,20 @@ spark._jvm.java.lang.Thread.sleep(600_000)
 """
 
 
-def test_ctrl_c_ends_the_session_whatever_java_is_doing(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("java_answers", [True, False])
+def test_ctrl_c_ends_the_session_whatever_java_is_doing(
+    java_answers: bool,
+    tmp_path: Path,
+    spark_cache: Path,  # noqa: F811
+) -> None:
     process = run(WAIT_IN_JAVA, tmp_path / "empty", spark_cache)
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     children = psutil.Process(process.pid).children(recursive=True)
-    assert any("java" in child.name() for child in children)
+    java = [child for child in children if "java" in child.name()]
+    assert java
+    if not java_answers:
+        java[0].suspend()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert err.splitlines()[-1] == "KeyboardInterrupt"

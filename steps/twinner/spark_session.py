@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -95,12 +96,36 @@ def stop_session() -> None:
         polite.join(timeout=5)
     if gateway is not None:
         gateway._gateway_client.is_connected = False  # objects that are still held are not to be freed in Java
-        gateway.proc.kill()
-        gateway.proc.wait()
+        with _no_logging():  # py4j would report the calls that are cut here, by the root logger
+            gateway.proc.kill()
+            gateway.proc.wait()
+            if session is not None:
+                polite.join(timeout=5)
     SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
     SparkSession._instantiatedSession = SparkSession._activeSession = None
     shutil.rmtree(_work_folder, ignore_errors=True)
     _work_folder = None
+
+
+@contextlib.contextmanager
+def _no_logging() -> Iterator[None]:
+    """Log nothing for a while, in any thread."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def java_cause(error: BaseException) -> str:
+    """What went wrong, in a line: the innermost cause that Java gives."""
+    java = getattr(error, "java_exception", None)
+    if java is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    while (cause := java.getCause()) is not None:
+        java = cause
+    return " ".join(str(java.getMessage() or java.toString()).split("\n")[0].split())
 
 
 def _quietly(call: Callable[[], object]) -> None:
@@ -148,6 +173,7 @@ def _memory_and_speed(driver_memory: str) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "8",
+        "spark.jsl.settings.onnx.intraOpNumThreads": "1",  # each core embeds sentences of its own: twice as fast
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -15,30 +16,41 @@ ANNOTATION = (
     "named_struct('annotatorType', '{type}', 'begin', {begin}, 'end', {end}, 'result', {result},"
     " 'metadata', map({metadata}), 'embeddings', cast(array() as array<float>))"
 )
+SCHEMA = "id int, text string, tokens array<string>, tags array<string>, starts array<int>"
 OF_TOKENS = "transform(sequence(0, size(tokens) - 1), i -> {annotation})"
 
 
-def sentences_frame(spark: SparkSession, sentences: Sequence[Sentence]) -> DataFrame:
-    """A row for each sentence, in order: `id` (its position), `document`, `token` and `label` as annotations.
+def sentences_frame(
+    spark: SparkSession, sentences: Sequence[Sentence], partitions: Sequence[Sequence[int]] | None = None
+) -> DataFrame:
+    """A row for each sentence: `id` (its position), `document`, `token` and `label` as annotations.
 
-    The tokens are the given ones; a sentence is its own document.
+    The tokens are the given ones; a sentence is its own document. partitions: the positions of the sentences in each
+    partition of the frame; without it there is one, in order.
     """
-    lines = "\n".join(
-        json.dumps({"id": i, "text": s.text, "tokens": s.tokens, "tags": s.tags, "starts": s.starts})
-        for i, s in enumerate(sentences)
-    )
-    # Handed to Java as one text: createDataFrame would send every row through a Python process, for every job anew.
-    jvm = spark._jvm
-    texts = jvm.org.apache.commons.io.IOUtils.readLines(jvm.java.io.StringReader(lines))
-    dataset = spark._jsparkSession.createDataset(texts, jvm.org.apache.spark.sql.Encoders.STRING())
-    schema = "id int, text string, tokens array<string>, tags array<string>, starts array<int>"
-    plain = DataFrame(spark._jsparkSession.read().schema(schema).json(dataset), spark)
+    if partitions is None:
+        partitions = [range(len(sentences))]
+    # Handed to Java as text: createDataFrame would send every row through a Python process, for every job anew.
+    jvm: Any = spark._jvm
+    blocks = jvm.java.util.ArrayList()
+    for partition in filter(len, partitions):
+        blocks.add("\n".join(_line(i, sentences[i]) for i in partition))
+    context = jvm.org.apache.spark.api.java.JavaSparkContext.fromSparkContext(spark._jsc.sc())
+    spread = context.parallelize(blocks, max(1, len(partitions))).rdd()
+    dataset = spark._jsparkSession.createDataset(spread, jvm.org.apache.spark.sql.Encoders.STRING())
+    lines = DataFrame(dataset.toDF(), spark).select(F.explode(F.split("value", "\n")).alias("line"))
+    plain = lines.select(F.from_json("line", SCHEMA).alias("sentence")).select("sentence.*")
     return plain.select(
         "id",
         _column("document", "document", "array({annotation})", "0", "length(text) - 1", "text", "'sentence', '0'"),
         _column("token", "token", OF_TOKENS, *_span_of_token, "tokens[i]", "'sentence', '0'"),
         _column("label", "named_entity", OF_TOKENS, *_span_of_token, "tags[i]", "'sentence', '0', 'word', tokens[i]"),
     )
+
+
+def _line(id: int, sentence: Sentence) -> str:
+    fields = {"id": id, "text": sentence.text, "tokens": sentence.tokens, "tags": sentence.tags}
+    return json.dumps(fields | {"starts": sentence.starts})
 
 
 _span_of_token = ("starts[i]", "starts[i] + length(tokens[i]) - 1")

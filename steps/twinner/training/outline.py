@@ -19,6 +19,7 @@ from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.parameters import check_parameters
+from twinner.phases import Phases, phase, timed_phases
 from twinner.report.errors_page import errors_page
 from twinner.tracking import TrackedRun, tracked_run, where_to_look
 from twinner.training.memory import PeakMemory
@@ -45,6 +46,7 @@ def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callab
     """
     check_parameters(settings)
     with (
+        timed_phases() as phases,
         tracked_run(step) as run,
         PeakMemory() as memory,
         tempfile.TemporaryDirectory(prefix="twinner-") as temporary,
@@ -52,36 +54,42 @@ def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callab
         outputs = Path(temporary)
         run.log_params(settings)
         export = _export_folder(settings["export"])
-        corpus = read_corpus(
-            settings["corpus"],
-            settings["test"],
-            settings["lang"],
-            settings["dev_fraction"],
-            settings["test_fraction"],
-        )
+        with phase("read"):
+            corpus = read_corpus(
+                settings["corpus"],
+                settings["test"],
+                settings["lang"],
+                settings["dev_fraction"],
+                settings["test_fraction"],
+            )
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, trained_on=len(train))
         _show(corpus, train)
         trainer = make_trainer(corpus)
         try:
             run.log_framework(trainer)
-            epochs, best_epoch, training_time = _train(trainer, train, corpus.dev, settings["epochs"], run)
-            trainer.save(outputs)
-            trainer.load(outputs)
-            _score_dev_once(trainer, corpus, epochs, best_epoch, run)
-            began = time.perf_counter()
-            predictions = trainer.predict(corpus.test)
-            test_time = time.perf_counter() - began
-            evaluation = evaluate(train, corpus.test, [p.tags for p in predictions], corpus.labels)
-            title = f"{trainer.framework} on {corpus.name}"
-            keep_text = settings["log_text"] == "yes"
-            _write_outputs(outputs, title, corpus, predictions, evaluation, keep_text)
-            charts.draw_training_charts(epochs, outputs, title, best_epoch)
-            run.log_outputs(outputs)
-            example = corpus.test[0].text if keep_text else None
-            model_uri = run.log_model(trainer, example, settings["model_name"])
-            if export:
-                _export(export, outputs, trainer, example)
+            with phase("train"):
+                epochs, best_epoch, training_time = _train(trainer, train, corpus.dev, settings["epochs"], run)
+            with phase("save"):
+                trainer.save(outputs)
+                trainer.load(outputs)
+            with phase("infer"):
+                _score_dev_once(trainer, corpus, epochs, best_epoch, run)
+                began = time.perf_counter()
+                predictions = trainer.predict(corpus.test)
+                test_time = time.perf_counter() - began
+            with phase("evaluate"):
+                evaluation = evaluate(train, corpus.test, [p.tags for p in predictions], corpus.labels)
+                title = f"{trainer.framework} on {corpus.name}"
+                keep_text = settings["log_text"] == "yes"
+                _write_outputs(outputs, title, corpus, predictions, evaluation, keep_text)
+                charts.draw_training_charts(epochs, outputs, title, best_epoch)
+            with phase("log"):
+                run.log_outputs(outputs)
+                example = corpus.test[0].text if keep_text else None
+                model_uri = run.log_model(trainer, example, settings["model_name"])
+                if export:
+                    _export(export, outputs, trainer, example)
             update_seconds = sum(epoch.update_seconds for epoch in epochs)
             metrics = evaluation.metrics | {
                 "training_time": training_time,
@@ -94,7 +102,7 @@ def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callab
             run.log_results(metrics)
         finally:
             trainer.close()
-    _tell(run, settings["model_name"] or model_uri, corpus, len(train), metrics, evaluation)
+    _tell(run, settings["model_name"] or model_uri, corpus, len(train), metrics, evaluation, phases)
     return Result(run.run_id, metrics, epochs)
 
 
@@ -255,6 +263,7 @@ def _tell(
     training_size: int,
     metrics: Mapping[str, float],
     evaluation: Evaluation,
+    phases: Phases,
 ) -> None:
     """Print what a user wants to know when a training has ended."""
     print(evaluation.token_report)
@@ -264,6 +273,7 @@ def _tell(
         "experiment": run.experiment_id,
         "sentences": f"{training_size} train, {len(corpus.dev)} dev, {len(corpus.test)} test",
         "time": f"{metrics['training_time']:.1f} s training, {metrics['test_time']:.1f} s test",
+        "phases": str(phases),
         "test F1": f"{metrics['test_f1']:.4f} (entities, strict; epoch {metrics['best_epoch']:.0f})",
         "look": where_to_look(run),
     }

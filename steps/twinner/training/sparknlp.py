@@ -1,13 +1,18 @@
-"""Training with Spark NLP: word2vec embeddings of the corpus, and NerDLApproach on them."""
+"""Training with Spark NLP: embeddings of the corpus, and NerDLApproach on them."""
 
+import functools
 import itertools
+import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pyspark
 import sparknlp
@@ -15,20 +20,39 @@ from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untype
 from pyspark.errors import PySparkException
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel, Tokenizer, Word2VecApproach, Word2VecModel
+from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel, Tokenizer
 from sparknlp.base import DocumentAssembler
 
+from twinner.cache import cache_folder
 from twinner.corpus import Sentence
+from twinner.driver_files import DriverFiles
 from twinner.errors import BadInput
 from twinner.evaluation import token_scores
-from twinner.spark_session import check_settings, is_running, spark_session, stop_session
+from twinner.phases import phase
+from twinner.spark_session import check_settings, is_running, java_cause, spark_session, stop_session
 from twinner.training import nerdl_graph, nerdl_log
-from twinner.training.annotations import predictions, sentences_frame
+from twinner.training.annotations import predictions
+from twinner.training.embedding_cache import EmbeddingCache
+from twinner.training.embeddings import Embedder, check_name
 from twinner.training.trainer import Epoch, Prediction
 
-WORD2VEC_SIZE = 100
 PUNCTUATION = ".,;:!?*-()\"'"  # what Spark NLP's tokenizer takes off both ends of a word, by default too
+P = ParamSpec("P")
+R = TypeVar("R")
 SAMPLE = 100  # sentences on which the reloaded model is compared with the trained one
+
+
+def _telling_java_errors(method: Callable[P, R]) -> Callable[P, R]:
+    """Raise RuntimeError for an error in Java: its words must be had before the session is closed."""
+
+    @functools.wraps(method)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (Py4JError, PySparkException) as error:
+            raise RuntimeError(f"Spark NLP failed: {java_cause(error)}") from None
+
+    return telling
 
 
 class SparkNlpTrainer:
@@ -37,8 +61,8 @@ class SparkNlpTrainer:
     drop_rate: the share of units dropped, from 0 to below 1. lr: the learning rate of the first epoch. epochs,
     batch_size: in passes and sentences. seed: of the embeddings, of the order of the sentences, of the initial
     weights and of the dropout; equal seeds give equal models. embeddings: `word2vec`, which is trained on the training
-    sentences. lang: of the corpus; word2vec needs none. spark_master, driver_memory, spark_conf: as `spark_session`
-    takes them.
+    sentences, or as `Embedder` takes them, for a corpus in the language `lang`; embedding_cache: whether they are kept
+    for the next run. spark_master, driver_memory, spark_conf: as `spark_session` takes them.
     """
 
     framework = "sparknlp"
@@ -64,13 +88,13 @@ class SparkNlpTrainer:
         batch_size: int = 32,
         seed: int = 0,
         embeddings: str = "word2vec",
+        embedding_cache: bool = True,
         lang: str = "xx",
         spark_master: str = "local[*]",
         driver_memory: str = "auto",
         spark_conf: str = "",
     ) -> None:
-        if embeddings != "word2vec":
-            raise BadInput(f"the embeddings {embeddings!r} are not known", "use word2vec")
+        check_name(embeddings)
         check_settings(spark_master, driver_memory, spark_conf)
         self.drop_rate = drop_rate
         self.lr = lr
@@ -80,8 +104,12 @@ class SparkNlpTrainer:
         self.lang = lang
         self._session_settings = (spark_master, driver_memory, spark_conf)
         self._started_session = False
+        self._files: DriverFiles | None = None
         self._work = Path(tempfile.mkdtemp(prefix="twinner-sparknlp-"))
-        self._embeddings: Word2VecModel | None = None
+        self._embeddings = embeddings
+        self._embedder: Embedder | None = None
+        self._work_cache = EmbeddingCache(self._work / "embeddings", limit=sys.maxsize)
+        self._cache = EmbeddingCache(cache_folder("embeddings")) if embedding_cache else self._work_cache
         self._trained: NerDLModel | None = None
         self._reloaded: NerDLModel | None = None
         self._log: Path | None = None
@@ -94,6 +122,7 @@ class SparkNlpTrainer:
         java = self._spark._jvm.java.lang.System.getProperty("java.version")
         return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java}
 
+    @_telling_java_errors
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
         """Train, calling `on_epoch` in this thread as soon as an epoch's evaluation is in the log of Spark NLP.
 
@@ -101,22 +130,21 @@ class SparkNlpTrainer:
         Raises BadInput where no graph of NerDLApproach fits the data.
         """
         spark = self._spark
-        graph = nerdl_graph.fitting_graph(spark, train, WORD2VEC_SIZE)  # first, since what follows takes long
+        embedder = self._embedder = Embedder(
+            spark, self._embeddings, self.lang, self.seed, self._cache, self._work_cache, self._uri
+        )
+        graph = nerdl_graph.fitting_graph(spark, train, embedder.dimension)  # first, since what follows takes long
         graphs = self._work / "graph"
         graphs.mkdir()
         nerdl_graph.write_seeded(spark, graph, self.seed, graphs)
 
         self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
         self._whole_tokens = _whole_tokens(train)
-        rows = sentences_frame(spark, train)
-        self._embeddings = _word2vec(self.seed).fit(rows.coalesce(1))  # in several partitions it is not repeatable
-        # Written down, since NerDLApproach reads its training data several times, and its dev data from a file only.
-        train_file = self._write_embedded(rows, "train")
-        dev_file = self._write_embedded(sentences_frame(spark, dev).coalesce(1), "dev")
-        approach = self._approach(graphs, dev_file)
+        embedder.prepare(train)
+        approach = self._approach(graphs, embedder.embedded_file(dev))
         self._log = self._work / "logs" / f"{approach.uid}.log"
         # NerDLApproach sorts a partition by its first column, `id`: the order of the corpus, if there is but one.
-        fit = _Fit(approach, spark.read.parquet(train_file).coalesce(1))
+        fit = _Fit(approach, embedder.embedded(train).coalesce(1))
         fit.start()
         logged = []
         for epoch in nerdl_log.follow(self._log, fit.is_alive):
@@ -127,23 +155,23 @@ class SparkNlpTrainer:
             raise RuntimeError(f"Spark NLP logged {len(logged)} of {self.epochs} epochs")
         return nerdl_log.best_epoch(logged)
 
+    @_telling_java_errors
     def save(self, folder: Path) -> None:
         """Write `ner_model/`, which NerDLModel.load reads, and `ner.log`, what NerDLApproach logged."""
         assert self._trained is not None
         assert self._log is not None
-        self._trained.write().overwrite().save((folder / "ner_model").absolute().as_uri())
+        self._trained.write().overwrite().save(self._uri(folder / "ner_model"))
         shutil.copyfile(self._log, folder / "ner.log")
 
+    @_telling_java_errors
     def load(self, folder: Path) -> None:
         """Load `ner_model/` back; raises RuntimeError if it predicts otherwise than the model that was saved."""
-        spark = self._spark
-        reloaded = NerDLModel.load((folder / "ner_model").absolute().as_uri()).setBatchSize(self.batch_size)
+        reloaded = NerDLModel.load(self._uri(folder / "ner_model")).setBatchSize(self.batch_size)
         if self._trained is not None:
-            embedded = self._embed(sentences_frame(spark, self._sample)).cache()
+            embedded = self._embedded(self._sample)
             saved, loaded = (
                 predictions(model.transform(embedded), self._sample) for model in (self._trained, reloaded)
             )
-            embedded.unpersist()
             for sentence, before, after in zip(self._sample, saved, loaded, strict=True):
                 if before.tags != after.tags:
                     raise RuntimeError(
@@ -152,23 +180,35 @@ class SparkNlpTrainer:
                     )
         self._reloaded = reloaded
 
+    @_telling_java_errors
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Predict given tokens, with the confidence of every tag; tokens that the embeddings cut off are `O`."""
         assert self._reloaded is not None
-        embedded = self._embed(sentences_frame(self._spark, sentences))
-        return predictions(self._reloaded.transform(embedded), sentences)
+        predicted = predictions(self._reloaded.transform(self._embedded(sentences)), sentences)
+        if cut := sum(not scores for prediction in predicted for scores in prediction.scores or ()):
+            warnings.warn(
+                f"{cut} tokens have no embedding, most likely as their sentence is too long: they are predicted as O",
+                stacklevel=2,
+            )
+        return predicted
 
+    @_telling_java_errors
     def pipeline(self) -> PipelineModel:
         """From the column `text` to `entities`, with the model that was loaded back; each text is one sentence."""
-        assert self._embeddings is not None
+        assert self._embedder is not None
         assert self._reloaded is not None
         stages = [
             DocumentAssembler().setInputCol("text").setOutputCol("document"),
             _tokenizer(self._whole_tokens),
-            self._embeddings,
+            self._embedder.annotator,
             self._reloaded,
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
         ]
+        if self._files is not None:
+            # MLflow has the model written there, and copies it from the file system that is the default. No earlier
+            # than this: NerDLApproach writes its log to that one too.
+            os.environ["MLFLOW_DFS_TMP"] = self._files.uri(self._work / "mlflow")
+            self._spark._jsc.hadoopConfiguration().set("fs.defaultFS", os.environ["MLFLOW_DFS_TMP"])
         empty = self._spark.createDataFrame([], "text string")
         return Pipeline(stages=stages).fit(empty)
 
@@ -177,13 +217,26 @@ class SparkNlpTrainer:
         if self._started_session:
             stop_session()
             self._started_session = False
+        if self._files is not None:
+            self._files.close()
+            os.environ.pop("MLFLOW_DFS_TMP", None)
+        self._cache.close()
+        self._work_cache.close()
         shutil.rmtree(self._work, ignore_errors=True)
+
+    def _uri(self, path: Path) -> str:
+        """What Spark calls a path: on a cluster, the executors read and write it through this process."""
+        if self._files is None and not self._spark.sparkContext.master.startswith("local"):
+            self._files = DriverFiles(self._spark.sparkContext.master)
+        return path.absolute().as_uri() if self._files is None else self._files.uri(path)
 
     @property
     def _spark(self) -> SparkSession:
-        if not is_running():
-            self._started_session = True
-        return spark_session(*self._session_settings)
+        if is_running():
+            return spark_session()
+        self._started_session = True
+        with phase("session"):
+            return spark_session(*self._session_settings)
 
     def _approach(self, graphs: Path, dev_file: str) -> NerDLApproach:
         return (
@@ -208,14 +261,9 @@ class SparkNlpTrainer:
             .setOutputLogsPath(str(self._work / "logs"))
         )
 
-    def _embed(self, rows: DataFrame) -> DataFrame:
-        assert self._embeddings is not None
-        return self._embeddings.transform(rows)
-
-    def _write_embedded(self, rows: DataFrame, name: str) -> str:
-        file = (self._work / f"{name}.parquet").as_uri()
-        self._embed(rows).write.parquet(file)
-        return file
+    def _embedded(self, sentences: Sequence[Sentence]) -> DataFrame:
+        assert self._embedder is not None
+        return self._embedder.embedded(sentences)
 
 
 class _Fit(threading.Thread):
@@ -239,8 +287,6 @@ class _Fit(threading.Thread):
         self.join()
         if isinstance(self._error, Py4JJavaError) and "OutOfMemoryError" in self._error.java_exception.toString():
             raise BadInput("Java ran out of memory in training", "give it more with driver_memory, or train on less")
-        if isinstance(self._error, Py4JError | PySparkException):
-            raise RuntimeError(f"Spark NLP failed in training: {self._error}") from self._error
         if self._error is not None:
             raise self._error
         return self._model
@@ -268,18 +314,6 @@ def _tokenizer(whole_tokens: Sequence[str]) -> Tokenizer:
         # One expression for all: the tokenizer asks each of its exceptions about each word.
         tokenizer.setExceptions([f"(?:{'|'.join(map(re.escape, whole_tokens))})"])
     return tokenizer
-
-
-def _word2vec(seed: int) -> Word2VecApproach:
-    return (
-        Word2VecApproach()
-        .setInputCols(["token"])
-        .setOutputCol("embeddings")
-        .setVectorSize(WORD2VEC_SIZE)
-        .setMinCount(1)
-        .setNumPartitions(1)
-        .setSeed(seed)
-    )
 
 
 def _tensorflow_settings(spark: SparkSession) -> list[int]:
