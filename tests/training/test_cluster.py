@@ -112,7 +112,9 @@ def test_a_cluster_that_shares_no_files_with_the_driver_trains(master: str, tmp_
     assert set(inference["confidence"].to_pylist()) != {0.0}
     assert run.outputs is not None
     assert client.get_logged_model(run.outputs.model_outputs[0].model_id).status == "READY"
-    assert sorted(path.suffix for path in (cache / "embeddings").glob("*/rows")) == [""] * 4  # train, dev, test, and word2vec's sample
+    assert (
+        sorted(path.suffix for path in (cache / "embeddings").glob("*/rows")) == [""] * 4
+    )  # train, dev, test, and word2vec's sample
 
 
 def _same_disk(one: Path, other: Path) -> bool:

@@ -89,9 +89,7 @@ class EmbeddingCache:
         return True
 
     def _lock(self, key: str) -> ReadWriteLock:
-        locks = self._folder / "locks"
-        locks.mkdir(exist_ok=True)
-        return ReadWriteLock(locks / f"{key}.db", is_singleton=False)
+        return ReadWriteLock(self._folder / f"{key}.db", is_singleton=False)
 
 
 def _limit() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import sparknlp.annotator
-from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,6 +23,7 @@ from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.minilm import minilm_folder
 
 WORD2VEC_SIZE = 100
+WORD2VEC_PASSES = 5  # over the corpus; with one, Spark NLP's default, vectors of a small corpus stay near random
 FORMAT = 1  # of what is kept: another number makes all that was kept before useless
 BATCH = 32  # sentences that a model embeds at once
 PART = 512  # sentences that one task embeds
@@ -94,7 +95,9 @@ class Embedder:
         """Train on the training sentences what has to be trained: word2vec."""
         if self._annotator is not None:
             return
-        self._digest = _digest("word2vec", WORD2VEC_SIZE, self._seed, [sentence.tokens for sentence in train])
+        self._digest = _digest(
+            "word2vec", WORD2VEC_SIZE, WORD2VEC_PASSES, self._seed, [sentence.tokens for sentence in train]
+        )
         key = _digest(FORMAT, sparknlp.version(), self._digest)
         folder = self._get(key, lambda new: self._train_word2vec(train, new))
         self._annotator = Word2VecModel.load(self._uri(folder / "model"))
@@ -138,6 +141,7 @@ class Embedder:
             .setOutputCol("embeddings")
             .setVectorSize(WORD2VEC_SIZE)
             .setMinCount(1)
+            .setMaxIter(WORD2VEC_PASSES)
             .setNumPartitions(1)
             .setSeed(self._seed)
         )
@@ -214,7 +218,7 @@ def _pretrained(spark: SparkSession, name: str, lang: str) -> Path:
     for language in dict.fromkeys((lang, "en", "xx")):
         try:
             place = downloader.downloadResource(name, jvm.scala.Some(language), "public/models")
-        except Py4JJavaError as error:
+        except (Py4JError, PySparkException) as error:
             cause = java_cause(error)
             if "Can not find" not in cause:
                 raise BadInput(
@@ -242,7 +246,7 @@ def _load_saved(folder: Path, name: str, uri: Callable[[Path], str]) -> Any:
         raise BadInput(f"embeddings={name}: a {kind} gives no embeddings of words", "name a model that does")
     try:
         annotator = annotator_class.load(uri(folder))
-    except Py4JJavaError as error:
+    except (Py4JError, PySparkException) as error:
         raise BadInput(
             f"embeddings={name}: it can't be loaded ({java_cause(error)})", "save the model again"
         ) from error
@@ -261,7 +265,7 @@ def _load_export(spark: SparkSession, folder: Path, name: str) -> Any:
     tokenizer = _settings(folder, "tokenizer_config.json")
     try:
         annotator = getattr(sparknlp.annotator, kind).loadSavedModel(str(folder), spark)
-    except (Py4JError, TypeError) as error:
+    except (Py4JError, PySparkException, TypeError) as error:
         raise BadInput(
             f"embeddings={name}: it can't be loaded ({java_cause(error)})", "export the model again"
         ) from error

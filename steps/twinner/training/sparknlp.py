@@ -39,6 +39,7 @@ from twinner.training.trainer import Epoch, Prediction
 PUNCTUATION = ".,;:!?*-()\"'"  # what Spark NLP's tokenizer takes off both ends of a word, by default too
 P = ParamSpec("P")
 R = TypeVar("R")
+LR_DECAY = 0.3  # after n epochs the learning rate is lr / (1 + 0.3 n); with Spark NLP's 0.005 late epochs still jump
 SAMPLE = 100  # sentences on which the reloaded model is compared with the trained one
 
 
@@ -246,6 +247,7 @@ class SparkNlpTrainer:
             .setOutputCol("ner")
             .setDropout(1 - self.drop_rate)  # Spark NLP's dropout is the share of units that is kept
             .setLr(self.lr)
+            .setPo(LR_DECAY)
             .setMaxEpochs(self.epochs)
             .setBatchSize(self.batch_size)
             .setRandomSeed(self.seed)  # of the order of the sentences; the rest is seeded in the graph

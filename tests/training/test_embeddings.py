@@ -1,0 +1,145 @@
+"""Embeddings of models that are there already; the tests of training hold those of word2vec."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from sparknlp.annotator import BertEmbeddings, NerDLModel
+from twinner.corpus import Sentence
+from twinner.errors import BadInput
+from twinner.training.embedding_cache import EmbeddingCache
+from twinner.training.embeddings import Embedder, _parts, check_name
+from twinner.training.minilm import minilm_folder
+
+from .conftest import SmallTask, Trained
+
+LONG = Sentence.from_tokens(["Anna"] * 700, ["B-PER"] * 700)
+
+Make = Callable[[str], Embedder]
+
+
+@pytest.fixture
+def make(spark: SparkSession, tmp_path: Path) -> Iterator[Make]:
+    """Makes an embedder by name, which keeps what it computes in `tmp_path`/kept."""
+    kept, work = (EmbeddingCache(tmp_path / name, limit=1000) for name in ("kept", "work"))
+    yield lambda name: Embedder(spark, name, "de", 0, kept, work, Path.as_uri)
+    kept.close()
+    work.close()
+
+
+def vectors(rows: DataFrame) -> dict[int, list[list[float]]]:
+    return {row.id: row.vectors for row in rows.selectExpr("id", "embeddings.embeddings as vectors").collect()}
+
+
+def test_minilm_is_set_as_its_files_say(make: Make) -> None:
+    embedder = make("minilm")
+    assert embedder.dimension == 384
+    assert embedder.annotator.getCaseSensitive() is False
+    assert embedder.annotator.getMaxSentenceLength() == 512
+
+
+def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make: Make, task: SmallTask) -> None:
+    found = vectors(make("minilm").embedded(task.dev))
+    assert {id: len(each) for id, each in found.items()} == {i: len(s.tokens) for i, s in enumerate(task.dev)}
+    by_word: dict[str, set[tuple[float, ...]]] = {}
+    for i, sentence in enumerate(task.dev):
+        for token, vector in zip(sentence.tokens, found[i], strict=True):
+            by_word.setdefault(token, set()).add(tuple(vector))
+    assert len(by_word["wohnt"]) > 1
+
+
+def test_a_sentence_that_is_too_long_is_cut_with_its_labels(make: Make) -> None:
+    (row,) = make("minilm").embedded([LONG]).select("token", "label", "embeddings").collect()
+    assert len(row.token) == 700
+    assert 400 < len(row.embeddings) < 512  # a name may be several pieces of words
+    assert [label.begin for label in row.label] == [embedding.begin for embedding in row.embeddings]
+
+
+def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: SmallTask, tmp_path: Path) -> None:
+    export = make("minilm")
+    export.annotator.write().save((tmp_path / "saved").as_uri())
+    saved = make(str(tmp_path / "saved"))
+    assert isinstance(saved.annotator, BertEmbeddings)
+    assert (saved.dimension, saved.annotator.getCaseSensitive()) == (384, False)
+    assert vectors(saved.embedded(task.dev)) == vectors(export.embedded(task.dev))
+
+
+def test_a_vocabulary_with_capitals_makes_a_model_cased(make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "cased"
+    shutil.copytree(minilm_folder(), folder)
+    words = (folder / "assets" / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    words[words.index("berlin")] = "Berlin"
+    (folder / "assets" / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 64}))
+    embedder = make(str(folder))
+    assert embedder.annotator.getCaseSensitive() is True
+    assert embedder.annotator.getMaxSentenceLength() == 64
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    make: Make, task: SmallTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedder = make("minilm")
+    shutil.rmtree(tmp_path / "kept")
+    (tmp_path / "kept").write_text("a file where the folder was")
+    assert len(vectors(embedder.embedded(task.dev))) == len(task.dev)
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: the embedding cache can't be used (")
+    assert warning.endswith("going on without\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "embeddings is empty; use word2vec, minilm, a name of Spark NLP's hub, or a folder"),
+        ("./nowhere", "embeddings=./nowhere: there is no such folder in "),
+        ("/nowhere", "embeddings=/nowhere: there is no such folder; name a folder that holds a model"),
+        (os.path.dirname(__file__), "this folder is no model; name embeddings that Spark NLP saved"),
+    ],
+)
+def test_names_that_can_be_no_model_are_bad_input_before_spark_starts(name: str, problem: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_name(name)
+    assert problem in str(caught.value)
+
+
+def test_a_saved_model_that_embeds_nothing_is_bad_input(make: Make, trained: Trained) -> None:
+    assert NerDLModel.load((trained.folder / "ner_model").as_uri())
+    with pytest.raises(BadInput, match="a NerDLModel gives no embeddings of words; name a model that does"):
+        make(str(trained.folder / "ner_model"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("model.onnx", "no model", "it can't be loaded"),
+        ("config.json", "{", "config.json: this is no JSON; export the model again"),
+        ("config.json", '{"model_type": "gpt2"}', "model_type 'gpt2' is not known; use one of albert, bert,"),
+        ("assets/vocab.txt", None, "it can't be loaded"),
+    ],
+)
+def test_a_broken_export_is_bad_input(file: str, content: str | None, problem: str, make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(minilm_folder(), folder)
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_text(content)
+    with pytest.raises(BadInput) as caught:
+        make(str(folder))
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 512, 513, 3000])
+def test_parts_hold_each_sentence_once_and_are_alike(count: int) -> None:
+    sentences = [Sentence.from_tokens(["a"] * (1 + i * 7 % 40), ["O"] * (1 + i * 7 % 40)) for i in range(count)]
+    parts = _parts(sentences)
+    assert sorted(i for part in parts for i in part) == list(range(count))
+    assert len(parts) == -(-count // 512)
+    sizes = [len(part) for part in parts]
+    assert not sizes or max(sizes) - min(sizes) <= 32
