@@ -116,7 +116,7 @@ class SpacyTrainer:
         """
         self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
         for split, sentences in (("train", train), ("dev", dev)):
-            _write(sentences, self._corpora[split])
+            write_corpus(sentences, self._corpora[split])
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
         labels = {label for sentence in train for _, _, label in sentence.entities}
@@ -168,7 +168,7 @@ class SpacyTrainer:
         nlp.config = config
         config.to_disk(folder / "config.cfg")
         if self._log_text:
-            (folder / DATA).mkdir(parents=True)
+            (folder / DATA).mkdir(parents=True, exist_ok=True)
             for split, file in self._corpora.items():
                 shutil.copyfile(file, folder / DATA / f"{split}.spacy")
         nlp.to_disk(self._work / "model")
@@ -342,7 +342,7 @@ def _batch_sizes(stop: int) -> dict[str, object]:
     return {"@schedules": "compounding.v1", "start": min(100, stop), "stop": stop, "compound": 1.001}
 
 
-def _write(sentences: Sequence[Sentence], file: Path) -> None:
+def write_corpus(sentences: Sequence[Sentence], file: Path) -> None:
     """Write sentences as spaCy's binary corpus; without spaces, so that the reader keeps our tokens."""
     vocab = Vocab()
     docs = (Doc(vocab, words=s.tokens, ents=s.tags) for s in sentences)
