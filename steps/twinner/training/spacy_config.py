@@ -90,6 +90,8 @@ def _read_from(config: Config, paths: Mapping[str, Path]) -> None:
 def _start_from(config: Config, source: Language, folder: str) -> None:
     """Take every component from a model, with its weights, and its vectors if it has any."""
     config["components"] = {name: {"source": folder} for name in source.pipe_names}
+    if config["nlp"]["lang"] == "xx":  # the corpus says nothing of its language
+        config["nlp"]["lang"] = source.lang
     config["nlp"]["pipeline"] = list(source.pipe_names)
     config["paths"]["vectors"] = folder if source.vocab.vectors_length else None
     config["initialize"] |= {"vectors": config["paths"]["vectors"], "init_tok2vec": None, "components": {}}
