@@ -1,11 +1,19 @@
 """Train spaCy's NER on a corpus and track it: `python steps/spacy_train.py --drop-rate 0.3 --epochs 10`."""
 
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
-from twinner import cli
-from twinner.errors import BadInput
+from twinner import cli, tracking
+from twinner.corpus import Corpus
+from twinner.training.checkpoint import Checkpoint
 from twinner.training.outline import Result, train_and_track
+from twinner.training.resume import finished_epochs, settings_to_go_on
 from twinner.training.spacy import SpacyTrainer
+from twinner.training.spacy_config import language_of
+from twinner.training.trainer import Epoch
 
 
 def spacy_train(
@@ -31,14 +39,37 @@ def spacy_train(
 ) -> Result:
     """Train a spaCy NER pipeline and track it in MLflow."""
     settings = locals()
-    for name in ("init", "resume"):
-        if settings[name]:
-            raise BadInput(f"{name} is {settings[name]!r}", f"this version has no {name}: leave it empty")
-    return train_and_track(
-        "spacy_train",
-        settings,
-        lambda read: SpacyTrainer(read.lang, drop_rate, epochs, lr, batch_size, patience, seed, config, vectors),
-    )
+    finished: Sequence[Epoch] = ()
+    if resume:
+        defaults = {name: parameter.default for name, parameter in inspect.signature(spacy_train).parameters.items()}
+        settings = settings_to_go_on("spacy_train", settings, defaults)
+        finished = finished_epochs(resume)
+    if settings["config"] and settings["lang"] == "auto":
+        settings["lang"] = language_of(settings["config"])
+    own = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors")
+    with TemporaryDirectory(prefix="twinner-init-") as folder:
+
+        def make_trainer(read: Corpus, run_id: str) -> SpacyTrainer:
+            return SpacyTrainer(
+                read.lang,
+                **{name: settings[name] for name in own},
+                init=spacy_model(settings["init"], Path(folder)) if settings["init"] else "",
+                log_text=settings["log_text"] == "yes",
+                checkpoint=Checkpoint(run_id),
+            )
+
+        result = train_and_track("spacy_train", settings, make_trainer, finished)
+    Checkpoint(result.run_id).remove()
+    return result
+
+
+def spacy_model(name: str, folder: Path) -> str:
+    """The local folder of a spaCy model: of a model in MLflow, fetched to `folder`, or of a folder that holds one."""
+    place = tracking.download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
+    for part in ("model.spacy", "model/model.spacy"):  # as MLflow and as `export` write it
+        if (place / part).is_dir():
+            return str(place / part)
+    return str(place)
 
 
 if __name__ == "__main__":

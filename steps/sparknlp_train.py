@@ -33,7 +33,7 @@ def sparknlp_train(
     return train_and_track(
         "sparknlp_train",
         settings,
-        lambda read: SparkNlpTrainer(
+        lambda read, _: SparkNlpTrainer(
             drop_rate=drop_rate,
             lr=lr,
             epochs=epochs,

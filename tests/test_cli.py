@@ -41,8 +41,10 @@ def runs(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]:
         (["--epochs", "0"], "epochs is 0; it must be a whole number of at least 1"),
         (["-i", "0"], "epochs is 0; it must be a whole number of at least 1"),
         (["--lr", "0"], "lr is 0.0; it must be above 0"),
-        (["--init", "models:/x/1"], "init is 'models:/x/1'; this version has no init: leave it empty"),
-        (["--resume", "abc123"], "resume is 'abc123'; this version has no resume: leave it empty"),
+        (
+            ["--resume", "abc123"],
+            "resume=abc123: there is no such run; give the id of a run of this tracking store, MLFLOW_TRACKING_URI",
+        ),
     ],
 )
 @pytest.mark.parametrize("joined", [False, True])

@@ -14,8 +14,7 @@ import mlflow.projects
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import RunStatus
-from mlflow.exceptions import ExecutionException
+from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 from sqlalchemy.engine import make_url
@@ -61,13 +60,29 @@ class ChildFailed(Exception):
 class TrackedRun:
     """The MLflow run of one step; every value that is logged passes through here."""
 
-    def __init__(self, step: str) -> None:
-        """Open the run that `mlflow run` made for this process, else a new one."""
-        self._run = mlflow.start_run()
+    def __init__(self, step: str, resume: str = "") -> None:
+        """Open the run that `mlflow run` made for this process, else a new one.
+
+        resume: id of the run to go on with instead. `log_corpus` opens it, so that what is refused before leaves it
+        as it is; the run that `mlflow run` made is told what it stands for, and ends as the other does.
+        """
         self._client = mlflow.MlflowClient()
         self._pending: list[Any] = []
-        self._logged = set(self._client.get_run(self.run_id).data.params)
-        mlflow.set_tag("twinner.step", step)
+        self._resumed = bool(resume)
+        self._stand_in = os.environ.pop("MLFLOW_RUN_ID", "") if resume else ""
+        if self._stand_in:
+            self._client.set_tag(self._stand_in, "twinner.step", step)
+            self._client.set_tag(self._stand_in, "twinner.resumed", resume)
+        self._run = self._client.get_run(resume) if resume else mlflow.start_run()
+        known = self._client.get_run(self.run_id).data
+        self._logged = set(known.params)
+        self._metrics = {
+            (metric.key, metric.step)
+            for name in known.metrics
+            for metric in self._client.get_metric_history(self.run_id, name)
+        }
+        if not resume:
+            mlflow.set_tag("twinner.step", step)
 
     @property
     def run_id(self) -> str:
@@ -81,11 +96,17 @@ class TrackedRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params, but those that `mlflow run` has logged: in another spelling they would be refused."""
-        mlflow.log_params({name: value for name, value in params.items() if name not in self._logged})
+        if new := {name: value for name, value in params.items() if name not in self._logged}:
+            mlflow.log_params(new)
         self._logged |= params.keys()
 
     def log_corpus(self, corpus: Corpus, trained_on: int) -> None:
-        """Log what was read: sizes, digests and the three datasets; trained_on: the training sentences in use."""
+        """Log what was read: sizes, digests and the three datasets; trained_on: the training sentences in use.
+
+        Errors: BadInput if the run that is gone on with was given another corpus.
+        """
+        if self._resumed:
+            self._open_again(corpus)
         self.log_params(
             {"training_size": trained_on, "dev_size": len(corpus.dev), "test_size": len(corpus.test)},
         )
@@ -109,14 +130,16 @@ class TrackedRun:
     def log_epoch(self, epoch: Epoch) -> None:
         """Send the metrics of an epoch, in the background so that training goes on."""
         values = {"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}
-        self._pending.append(mlflow.log_metrics(values, step=epoch.number, synchronous=False))
+        if new := self._new(values, epoch.number):
+            self._pending.append(mlflow.log_metrics(new, step=epoch.number, synchronous=False))
 
     def log_results(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log final metrics, after those of the epochs have arrived; fails if one of them has not."""
         for operations in self._pending:
             operations.wait()
         self._pending.clear()
-        mlflow.log_metrics(dict(metrics), step=step)
+        if new := self._new(metrics, step or 0):
+            mlflow.log_metrics(new, step=step)
 
     def log_outputs(self, folder: Path) -> None:
         """Log everything in a folder as artifacts, under the names that it has there."""
@@ -125,6 +148,38 @@ class TrackedRun:
     def log_page(self, html: str, name: str) -> None:
         """Log a page as an artifact."""
         mlflow.log_text(html, name)
+
+    def end(self, status: str = "FINISHED", error: str = "") -> None:
+        """End the run, if it is open, and the one that `mlflow run` made for going on with it; error: why it failed."""
+        if mlflow.active_run():
+            if error:
+                mlflow.set_tag("twinner.error", error[:LONGEST_TAG])
+            mlflow.end_run(status)
+        if self._stand_in:
+            if error:
+                self._client.set_tag(self._stand_in, "twinner.error", error[:LONGEST_TAG])
+            self._client.set_terminated(self._stand_in, status)
+
+    def _open_again(self, corpus: Corpus) -> None:
+        """Open the run that is gone on with, once it is known to have been given this corpus."""
+        tags = self._run.data.tags
+        for tag, splits, digest_now in (
+            ("twinner.corpus_digest", "train and dev", corpus.digest),
+            ("twinner.test_digest", "test", corpus.test_digest),
+        ):
+            if tags.get(tag) != digest_now:
+                problem = f"resume={self.run_id}: that run was given another corpus ({tags.get('twinner.corpus')})"
+                told = f"its {splits} has the digest {tags.get(tag)}, not {digest_now}"
+                raise BadInput(f"{problem}, {told}", "give the same corpus, or leave resume empty")
+        mlflow.start_run(run_id=self.run_id)
+        if "twinner.error" in tags:
+            self._client.delete_tag(self.run_id, "twinner.error")
+
+    def _new(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
+        """Those that the run does not have at this step, as it may when it is gone on with."""
+        new = {name: value for name, value in metrics.items() if (name, step) not in self._metrics}
+        self._metrics |= {(name, step) for name in new}
+        return new
 
     def start_child(self, project: Path, step: str, params: Mapping[str, str]) -> str:
         """Run another step of the project in this environment, as a child of this run; return its run's id.
@@ -169,18 +224,56 @@ class TrackedRun:
 
 
 @contextmanager
-def tracked_run(step: str) -> Iterator[TrackedRun]:
-    """Open the run of a step and leave it FINISHED, FAILED (with `twinner.error`) or KILLED, never RUNNING."""
-    run = TrackedRun(step)
+def tracked_run(step: str, resume: str = "") -> Iterator[TrackedRun]:
+    """Open the run of a step and leave it FINISHED, FAILED (with `twinner.error`) or KILLED, never RUNNING.
+
+    resume: id of the run to go on with, which is opened as soon as its corpus is known; see `TrackedRun`.
+    """
+    run = TrackedRun(step, resume)
     try:
         yield run
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         words = str(error) if isinstance(error, BadInput | ChildFailed) else f"{type(error).__name__}: {error}"
-        mlflow.set_tag("twinner.error", "interrupted" if interrupted else words[:LONGEST_TAG])
-        mlflow.end_run(RunStatus.to_string(RunStatus.KILLED if interrupted else RunStatus.FAILED))
+        run.end("KILLED" if interrupted else "FAILED", "interrupted" if interrupted else words)
         raise
-    mlflow.end_run()
+    run.end()
+
+
+def unfinished_run(run_id: str, step: str) -> dict[str, str]:
+    """The params of a run of this step that can be gone on with, as the store spells them.
+
+    Errors: BadInput for a run that is not known, is of another step, or has finished.
+    """
+    begin = f"resume={run_id}"
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        advice = "give the id of a run of this tracking store, MLFLOW_TRACKING_URI"
+        raise BadInput(f"{begin}: there is no such run", advice) from None
+    of = run.data.tags.get("twinner.step", "no step of this project")
+    if of != step:
+        raise BadInput(f"{begin}: that run is of {of}", f"give one of {step}")
+    if run.info.lifecycle_stage == "deleted":
+        raise BadInput(f"{begin}: that run is deleted", "restore it, or leave resume empty")
+    if run.info.status == "FINISHED":
+        raise BadInput(f"{begin}: that run has finished", "train on from its model with init, or leave resume empty")
+    return dict(run.data.params)
+
+
+def download_model(uri: str, folder: Path) -> Path:
+    """Fetch a model (`runs:/…` or `models:/…`) to a folder; the folder it is then in.
+
+    Errors: BadInput if there is none.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        advice = "name a run's model as runs:/ID/model, or models:/NAME/VERSION"
+        raise BadInput(f"init={uri!r}: there is no such model: {reason}", advice) from None
 
 
 def fail_joined_run(message: str, status: str = "FAILED") -> None:

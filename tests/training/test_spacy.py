@@ -1,16 +1,23 @@
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import spacy
 from spacy.cli import init_config
-from twinner.corpus import Corpus, read_corpus
+from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
-from twinner.training.spacy import OURS, SpacyTrainer
+from twinner.training.spacy import SpacyTrainer
 from twinner.training.trainer import Epoch
+
+STEPS = Path(__file__).resolve().parents[2] / "steps"
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +42,9 @@ def fit(corpus: Corpus, size: int = 60, **parameters: Any) -> tuple[int, list[Ep
     epochs: list[Epoch] = []
     try:
         best = trainer.train(corpus.train[:size], corpus.dev, epochs.append)
-        trainer.load(Path("nowhere"))
+        with TemporaryDirectory() as folder:
+            trainer.save(Path(folder))
+            trainer.load(Path(folder))
         return best, epochs, [prediction.tags for prediction in trainer.predict(corpus.dev)]
     finally:
         trainer.close()
@@ -92,8 +101,8 @@ def test_a_users_config_is_honoured_but_the_parameters_win(corpus: Corpus, tmp_p
     trainer = SpacyTrainer("de", 0.3, 1, 0.004, 50, 0, 5, str(tmp_path / "mine.cfg"))
     try:
         trainer.train(corpus.train[:10], corpus.dev, lambda epoch: None)
-        trainer.load(tmp_path)
         trainer.save(tmp_path)
+        trainer.load(tmp_path)
         nlp = trainer.pipeline()
     finally:
         trainer.close()
@@ -107,40 +116,6 @@ def test_a_users_config_is_honoured_but_the_parameters_win(corpus: Corpus, tmp_p
     assert (tmp_path / "config.cfg").read_text().startswith("[paths]")
 
 
-def refuse(config: Path | str, **parameters: str) -> str:
-    with pytest.raises(BadInput) as caught:
-        SpacyTrainer("xx", 0.2, 1, 0.001, 100, 0, 0, str(config), **parameters)
-    return str(caught.value)
-
-
-def test_a_config_that_is_no_file_is_refused() -> None:
-    assert refuse("nowhere.cfg").startswith("the config 'nowhere.cfg' is no file; name a spaCy config")
-
-
-def test_a_broken_config_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    file = tmp_path / "broken.cfg"
-    file.write_text("[nlp\nlang = ", encoding="utf-8")
-    assert refuse(file).startswith(f"{file}: not a spaCy config: ")
-
-
-def test_a_config_without_ner_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "other.cfg"
-    file.write_text('[nlp]\nlang = "en"\npipeline = ["tagger"]\n\n[components]\n', encoding="utf-8")
-    assert refuse(file) == f"{file}: the pipeline ['tagger'] has no ner; add the component ner to nlp.pipeline"
-
-
-def test_a_config_that_spacy_cannot_build_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "unknown.cfg"
-    file.write_text(OURS.read_text(encoding="utf-8").replace("MaxoutWindowEncoder.v2", "NoSuchEncoder.v9"))
-    told = refuse(file)
-    assert told.startswith(f"{file}: not a spaCy config: ")
-    assert "NoSuchEncoder.v9" in told
-
-
-def test_vectors_that_are_not_there_are_refused() -> None:
-    assert refuse("", vectors="xx_no_such_package").startswith("the vectors 'xx_no_such_package' can't be loaded: ")
-
-
 def test_vectors_reach_the_model(corpus: Corpus, tmp_path: Path) -> None:
     nlp = spacy.blank("xx")
     nlp.vocab.set_vector("Ulm", np.array([1, 2, 3], dtype="float32"))
@@ -148,7 +123,107 @@ def test_vectors_reach_the_model(corpus: Corpus, tmp_path: Path) -> None:
     trainer = SpacyTrainer("xx", 0.2, 1, 0.001, 100, 0, 0, vectors=str(tmp_path / "vectors"))
     try:
         trainer.train(corpus.train[:5], corpus.dev, lambda epoch: None)
+        trainer.save(tmp_path)
         trainer.load(tmp_path)
         assert trainer.pipeline().vocab.get_vector("Ulm").tolist() == [1.0, 2.0, 3.0]
     finally:
         trainer.close()
+
+
+def test_a_model_that_predicts_otherwise_when_loaded_back_is_an_error(corpus: Corpus, tmp_path: Path) -> None:
+    trainer = SpacyTrainer("xx", 0.2, 2, 0.01, 100, 0, 0)
+    try:
+        trainer.train(corpus.train[:60], corpus.dev, lambda epoch: None)
+        trainer.save(tmp_path)
+        layers = trainer.pipeline().get_pipe("ner").model.walk()
+        for layer in (layer for layer in layers if layer.has_param("W") is True):
+            layer.set_param("W", layer.get_param("W") * 0)
+        with pytest.raises(RuntimeError, match=r"the model that was loaded back predicts .* the one that was saved"):
+            trainer.load(tmp_path)
+    finally:
+        trainer.close()
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+from twinner.corpus import read_corpus
+from twinner.training.spacy import SpacyTrainer
+corpus = read_corpus(sys.argv[1])
+trainer = SpacyTrainer("xx", 0.2, 2, 0.005, 100, 0, seed=3)
+trainer.train(corpus.train[:60], corpus.dev, lambda epoch: None)
+trainer.save(Path(sys.argv[2]))
+trainer.load(Path(sys.argv[2]))
+trainer.pipeline().to_disk(Path(sys.argv[2], "model"))
+trainer.close()
+"""
+
+
+def test_equal_trainings_write_equal_bytes_in_any_process(small_corpus: Path, tmp_path: Path) -> None:
+    processes = []
+    for name, hash_seed in (("a", "1"), ("b", "2")):
+        (tmp_path / name).mkdir()
+        own = os.environ | {"PYTHONPATH": str(STEPS), "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
+        command = [sys.executable, "-c", TRAIN, str(small_corpus), str(tmp_path / name)]
+        processes.append(subprocess.Popen(command, env=own))
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    first, second = (files_of(tmp_path / name / "model") for name in ("a", "b"))
+    assert {"ner/model", "tok2vec/model", "config.cfg", "vocab/strings.json"} <= first.keys()
+    assert first == second
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
+    first = SpacyTrainer("xx", 0.2, 3, 0.01, 100, 0, 0)
+    told: list[Epoch] = []
+    try:
+        best = first.train(corpus.train, corpus.dev, told.append)
+        first.save(tmp_path)
+        first.load(tmp_path)
+        first.pipeline().to_disk(tmp_path / "model")
+    finally:
+        first.close()
+    # With next to no learning rate the model stays what it was.
+    _, epochs, _ = fit(corpus, size=20, epochs=1, lr=1e-12, init=str(tmp_path / "model"))
+    assert epochs[0].scores["dev_f1"] == pytest.approx(told[best - 1].scores["dev_f1"])
+    assert epochs[0].scores["dev_f1"] > 0.5 > fit(corpus, size=20, epochs=1, lr=1e-12)[1][0].scores["dev_f1"]
+
+    strange = tuple(Sentence.from_tokens(["Ulm", "ruht"], ["B-ORG", "O"]) for _ in range(3))
+    again = SpacyTrainer("xx", 0.2, 1, 0.01, 100, 0, 0, init=str(tmp_path / "model"))
+    try:
+        with pytest.raises(BadInput) as caught:
+            again.train(strange, corpus.dev, told.append)
+    finally:
+        again.close()
+    assert str(caught.value) == (
+        "the corpus has the labels ORG, which the model of init lacks; train on its labels (LOC, PER), or leave init"
+        " empty"
+    )
+
+
+def test_spacy_itself_trains_the_logged_config_on_the_logged_data(corpus: Corpus, tmp_path: Path) -> None:
+    epochs: list[Epoch] = []
+    trainer = SpacyTrainer("xx", 0.2, 6, 0.01, 100, patience=5, seed=0)
+    try:
+        best = trainer.train(corpus.train, corpus.dev, epochs.append)
+        trainer.save(tmp_path)
+    finally:
+        trainer.close()
+    command = [sys.executable, "-m", "spacy", "train", "config.cfg", "--output", "out"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    theirs = json.loads((tmp_path / "out" / "model-best" / "meta.json").read_text(encoding="utf-8"))
+    assert theirs["performance"]["ents_f"] == pytest.approx(epochs[best - 1].scores["dev_f1"], abs=0.05)
+    assert theirs["performance"]["ents_f"] > 0.9
+
+
+def test_without_text_no_corpus_is_written(corpus: Corpus, tmp_path: Path) -> None:
+    trainer = SpacyTrainer("xx", 0.2, 1, 0.01, 100, 0, 0, log_text=False)
+    try:
+        trainer.train(corpus.train[:5], corpus.dev, lambda epoch: None)
+        trainer.save(tmp_path)
+    finally:
+        trainer.close()
+    assert [file.name for file in tmp_path.iterdir() if file.name != "temporary"] == ["config.cfg"]

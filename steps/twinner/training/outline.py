@@ -37,17 +37,23 @@ class Result:
     epochs: Sequence[Epoch]
 
 
-def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callable[[Corpus], Trainer]) -> Result:
+def train_and_track(
+    step: str,
+    settings: Mapping[str, Any],
+    make_trainer: Callable[[Corpus, str], Trainer],
+    finished: Sequence[Epoch] = (),
+) -> Result:
     """Run a whole training as one MLflow run.
 
     step: the entry point's name. settings: the step's parameters by name, as they will be logged.
-    make_trainer: makes the framework's trainer once the corpus (and so its language) is known.
+    make_trainer: makes the framework's trainer once the corpus (and so its language) and the run's id are known.
+    finished: the epochs that the run to go on with (`resume` in settings) has behind it.
     Errors: BadInput before the run is opened for a parameter out of range, within it for anything else.
     """
     check_parameters(settings)
     with (
         timed_phases() as phases,
-        tracked_run(step) as run,
+        tracked_run(step, settings.get("resume", "")) as run,
         PeakMemory() as memory,
         tempfile.TemporaryDirectory(prefix="twinner-") as temporary,
     ):
@@ -65,11 +71,13 @@ def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callab
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, trained_on=len(train))
         _show(corpus, train)
-        trainer = make_trainer(corpus)
+        trainer = make_trainer(corpus, run.run_id)
         try:
             run.log_framework(trainer)
             with phase("train"):
-                epochs, best_epoch, training_time = _train(trainer, train, corpus.dev, settings["epochs"], run)
+                epochs, best_epoch, training_time = _train(
+                    trainer, train, corpus.dev, settings["epochs"], run, finished
+                )
             with phase("save"):
                 trainer.save(outputs)
                 trainer.load(outputs)
@@ -107,11 +115,18 @@ def train_and_track(step: str, settings: Mapping[str, Any], make_trainer: Callab
 
 
 def _train(
-    trainer: Trainer, train: Sequence[Sentence], dev: Sequence[Sentence], epochs: int, run: TrackedRun
+    trainer: Trainer,
+    train: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    epochs: int,
+    run: TrackedRun,
+    finished: Sequence[Epoch],
 ) -> tuple[list[Epoch], int, float]:
     """Train under a progress bar, each epoch tracked as it ends; the epochs, the best one, and the seconds of all."""
-    done: list[Epoch] = []
-    with tqdm(total=epochs, unit="epoch", desc=f"training {trainer.framework}") as bar:
+    done = list(finished)
+    for epoch in finished:
+        run.log_epoch(epoch)  # its metrics may have been on their way
+    with tqdm(total=epochs, initial=len(done), unit="epoch", desc=f"training {trainer.framework}") as bar:
 
         def on_epoch(epoch: Epoch) -> None:
             done.append(epoch)
@@ -123,7 +138,7 @@ def _train(
         began = time.perf_counter()
         best_epoch = trainer.train(train, dev, on_epoch)
         seconds = time.perf_counter() - began
-    return done, best_epoch, seconds
+    return done, best_epoch, seconds + sum(epoch.seconds for epoch in finished)
 
 
 def _score_dev_once(
@@ -192,7 +207,7 @@ def _write_inference(
 
 def _write_data(folder: Path, corpus: Corpus) -> None:
     """Write the splits as read, a token and its tag a line; a note instead where they are too large."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # a trainer may have put its own form of them there
     splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
     size = 0
     for name, sentences in splits.items():

@@ -1,0 +1,117 @@
+"""How much faster spacy_train trains than the blog's loop: `python benchmarks/spacy_vs_blog.py eng.train eng.testa`.
+
+The blog's loop updates the model by one text at a time, with spaCy as it is installed. Both get the same sentences,
+architecture, learning rate, dropout and number of epochs, in turns, each in a process of its own; dev is the second
+file. Words a second count training words and the time in updates. The last line is the share of the loop's time after
+which spacy_train had reached the dev F1 that the loop ends with.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+STEPS = Path(__file__).resolve().parents[1] / "steps"
+sys.path.insert(0, str(STEPS))
+
+from spacy.tokens import Doc  # noqa: E402
+from spacy.training import Example  # noqa: E402
+from spacy.training.initialize import init_nlp  # noqa: E402
+from twinner.corpus import Sentence, read_corpus  # noqa: E402
+from twinner.evaluation import entity_scores  # noqa: E402
+from twinner.training.spacy import SpacyTrainer, write_corpus  # noqa: E402
+from twinner.training.spacy_config import training_config  # noqa: E402
+from twinner.training.trainer import Epoch  # noqa: E402
+
+DROP_RATE, LR, BATCH_SIZE = 0.2, 0.001, 1000  # the step's defaults
+Curve = list[tuple[float, float, float]]  # an epoch: seconds in updates, seconds so far with evaluation, dev F1
+
+
+def ours(train: Sequence[Sentence], dev: Sequence[Sentence], epochs: int) -> Curve:
+    """Train with the step's trainer."""
+    told: list[Epoch] = []
+    trainer = SpacyTrainer("en", DROP_RATE, epochs, LR, BATCH_SIZE, patience=0, seed=0)
+    try:
+        trainer.train(train, dev, told.append)
+    finally:
+        trainer.close()
+    seconds = [epoch.seconds for epoch in told]
+    return [(epoch.update_seconds, sum(seconds[: epoch.number]), epoch.scores["dev_f1"]) for epoch in told]
+
+
+def blog(train: Sequence[Sentence], dev: Sequence[Sentence], epochs: int) -> Curve:
+    """Train with the blog's loop: shuffle, then `nlp.update` with one text."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {split: Path(folder, f"{split}.spacy") for split in ("train", "dev")}
+        write_corpus(train, paths["train"])
+        write_corpus(dev, paths["dev"])
+        nlp = init_nlp(training_config({"nlp.lang": "en", "training.optimizer.learn_rate": LR}, paths))
+    optimizer = nlp.create_optimizer()
+    examples = [Example(Doc(nlp.vocab, words=s.tokens), Doc(nlp.vocab, words=s.tokens, ents=s.tags)) for s in train]
+    curve: Curve = []
+    so_far = 0.0
+    for _ in range(epochs):
+        began = time.perf_counter()
+        random.shuffle(examples)
+        losses: dict[str, float] = {}
+        for example in examples:
+            nlp.update([example], drop=DROP_RATE, sgd=optimizer, losses=losses)
+        updated = time.perf_counter()
+        docs = nlp.pipe(Doc(nlp.vocab, words=sentence.tokens) for sentence in dev)
+        predicted = [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
+        f1 = entity_scores([s.tags for s in dev], predicted, ())["dev_f1"]
+        so_far += time.perf_counter() - began
+        curve.append((updated - began, so_far, f1))
+    return curve
+
+
+def measure(which: str, arguments: argparse.Namespace) -> Curve:
+    """Train in a new process."""
+    files = [str(arguments.train), str(arguments.dev)]
+    given = [*files, f"--epochs={arguments.epochs}", f"--limit={arguments.limit}", f"--only={which}"]
+    done = subprocess.run([sys.executable, __file__, *given], check=True, stdout=subprocess.PIPE, text=True)
+    curve: Curve = json.loads(done.stdout.splitlines()[-1])
+    return curve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("train", type=Path, help="a column file, such as eng.train")
+    parser.add_argument("dev", type=Path, help="another, such as eng.testa")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--limit", type=int, default=0, help="train on the first N sentences, score on N / 4")
+    parser.add_argument("--times", type=int, default=3, help="turns of the two")
+    parser.add_argument("--only", choices=["ours", "blog"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    corpus = read_corpus(str(arguments.train), str(arguments.dev), "en")
+    limit = arguments.limit or len(corpus.train) + len(corpus.dev)
+    train, dev = (*corpus.train, *corpus.dev)[:limit], corpus.test[: max(limit // 4, 1)]
+    if arguments.only:
+        print(json.dumps({"ours": ours, "blog": blog}[arguments.only](train, dev, arguments.epochs)))
+        return
+    words = sum(len(sentence.tokens) for sentence in train)
+    print(f"{len(train)} sentences, {words} words, {arguments.epochs} epochs; dev of {len(dev)} sentences", flush=True)
+    print("| turn | loop: words/s | ours: words/s | ratio | loop: dev F1 | ours: dev F1 | time to the loop's F1 |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    ratios, shares = [], []
+    for turn in range(1, arguments.times + 1):
+        theirs, own = measure("blog", arguments), measure("ours", arguments)
+        speeds = [words * arguments.epochs / sum(updates for updates, _, _ in curve) for curve in (theirs, own)]
+        reached = next((so_far for _, so_far, f1 in own if f1 >= theirs[-1][2]), float("inf"))
+        ratios.append(speeds[1] / speeds[0])
+        shares.append(reached / theirs[-1][1])
+        row = f"{speeds[0]:,.0f} | {speeds[1]:,.0f} | {ratios[-1]:.1f} | {theirs[-1][2]:.3f} | {own[-1][2]:.3f}"
+        print(f"| {turn} | {row} | {shares[-1]:.3f} |", flush=True)
+    print(f"words/s: {statistics.median(ratios):.1f} × ({min(ratios):.1f} to {max(ratios):.1f})")
+    spread = f"{min(shares):.3f} to {max(shares):.3f}"
+    print(f"time to its final dev F1: {statistics.median(shares):.3f} of its time ({spread})")
+
+
+if __name__ == "__main__":
+    main()

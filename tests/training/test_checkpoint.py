@@ -1,0 +1,71 @@
+import json
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+from twinner.training.checkpoint import Checkpoint, State
+from twinner.training.trainer import Epoch
+
+EPOCH = Epoch(1, 20.5, 2.0, 1.5, {"dev_f1": 0.5})
+
+
+def state(best: int) -> State:
+    return State("[nlp]", (EPOCH,), best, {"ner": b"weights"}, {}, {"mom1": {("ner", 0, "W"): 0.25}})
+
+
+def test_a_state_is_loaded_as_it_was_saved_and_the_last_one_counts() -> None:
+    checkpoint = Checkpoint("a-run")
+    assert not checkpoint.exists
+    checkpoint.claim()
+    assert checkpoint.exists
+    assert checkpoint.load() is None
+    checkpoint.save(state(1))
+    checkpoint.save(state(2))
+    assert Checkpoint("a-run").load() == state(2)
+    assert Checkpoint("another-run").load() is None
+
+
+def test_a_write_that_breaks_off_leaves_the_state_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = Checkpoint("a-run")
+    checkpoint.claim()
+    checkpoint.save(state(1))
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(state(2))
+    assert checkpoint.load() == state(1)
+
+
+def test_removed_it_is_as_if_it_had_never_been() -> None:
+    checkpoint = Checkpoint("a-run")
+    checkpoint.claim()
+    checkpoint.save(state(1))
+    checkpoint.remove()
+    assert not checkpoint.exists
+    assert list(checkpoint.folder.parent.iterdir()) == []
+
+
+def test_it_is_in_use_while_the_process_lives_that_claimed_it() -> None:
+    checkpoint = Checkpoint("a-run")
+    assert not checkpoint.in_use
+    checkpoint.claim()
+    assert checkpoint.in_use
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    owner = checkpoint.folder / "owner.json"
+    owner.write_text(json.dumps({"pid": ended.pid, "started": 1.0}), encoding="utf-8")
+    assert not checkpoint.in_use
+
+
+def test_a_process_that_took_over_the_number_is_another_one() -> None:
+    checkpoint = Checkpoint("a-run")
+    checkpoint.claim()
+    owner = checkpoint.folder / "owner.json"
+    earlier = psutil.Process().create_time() - 1
+    owner.write_text(json.dumps({"pid": os.getpid(), "started": earlier}), encoding="utf-8")
+    assert not checkpoint.in_use
