@@ -32,6 +32,13 @@ class Watched:
         if not url.startswith(("file:", "data:", "blob:")):
             self.wrong.append(url)
 
+    def wait_for_plots(self) -> None:
+        """Wait until every figure is drawn, of which there are some."""
+        plots = self.tab.locator(".plot")
+        assert plots.count() > 0
+        for plot in plots.all():
+            plot.locator("svg.main-svg").first.wait_for()
+
     def column(self, place: int) -> list[str]:
         """The texts of a column of the first table, from above."""
         cells = self.tab.locator("table").first.locator(f"tbody tr > :nth-child({place})")
@@ -57,8 +64,7 @@ def report(experiment: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_report_fits_the_screen_and_stays_quiet(browser: Any, report: Path, width: int, scheme: str) -> None:
     page = Watched(browser, report, width, scheme)
-    page.tab.locator(".plot svg.main-svg").first.wait_for()
-    assert page.tab.locator(".plot:has(svg.main-svg)").count() == page.tab.locator(".plot").count() > 0
+    page.wait_for_plots()
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
     ink = page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
     assert page.tab.evaluate("document.querySelector('.plot').layout.font.color") == ink

@@ -172,11 +172,12 @@ def test_a_server_run_is_linked_without_the_password_of_its_address(
 def test_forty_labels_and_forty_runs_more_than_are_drawn(experiment: str) -> None:
     labels = {f"test_f1_LABEL_{number:02}": number / 40 for number in range(40)}
     for number in range(42):
-        log_training(name=f"run {number}", test_f1=number / 50, metrics=labels, token_f1=(0.5,))
+        params = {"lr": str(number)}
+        log_training(name=f"run {number}", test_f1=number / 50, params=params, metrics=labels, token_f1=(0.5,))
     page = Page(build_report().html)
     assert len(page.tables[0]) == 2 + 42
     assert len(page.figures["Token F1 on dev by epoch"]["data"]) == 40
-    assert "The curves show the 40 best of 42 ranked runs." in page.text
+    assert "The curves show the 40 best of 42 settings." in page.text
     assert len(json.dumps(page.figures["Test F1 by label"]["data"][0]["x"])) > 40
 
 
