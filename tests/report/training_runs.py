@@ -63,7 +63,7 @@ def _log_sentences(sentences: Sequence[Sentence], seen: Collection[str]) -> None
     entities = []
     for number, (text, gold, predicted) in enumerate(sentences):
         tags = gold.split()
-        words = text.split() or [None] * len(tags)
+        words: Sequence[str | None] = text.split() or [None] * len(tags)
         for position, cells in enumerate(zip(words, tags, predicted.split(), strict=True)):
             rows.append((number, position, *cells, None, None))
         for start, tag in enumerate(tags):

@@ -153,9 +153,8 @@ def _labels(section: Section, winner: Run, support: Mapping[str, int]) -> list[A
     if scores and overall is not None:
         weakest = min(scores, key=lambda label: scores[label])
         if scores[weakest] < overall - WEAK:
-            why = (
-                f"Its test F1 is {scores[weakest]:.3f} over {support[weakest]:,} mentions, of all labels {overall:.3f}."
-            )
+            mentions = f"{support[weakest]:,} mentions"
+            why = f"Its test F1 is {scores[weakest]:.3f} over {mentions}, that of all labels {overall:.3f}."
             advice.append(Advice(f"More training mentions of {weakest}, or a clearer guideline for it", why))
     return advice
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -42,8 +43,9 @@ def _fetch(run: Run, names: Sequence[str]) -> dict[str, Path]:
 
 
 def _local_file(run: Run, name: str, size: int | None) -> Path:
-    if urlsplit(run.artifact_uri).scheme in ("", "file"):
-        return Path(mlflow.artifacts.download_artifacts(run_id=run.id, artifact_path=name))
+    place = urlsplit(run.artifact_uri)
+    if place.scheme in ("", "file"):
+        return Path(url2pathname(place.path) if place.scheme else run.artifact_uri, name)
     kept = cache_folder("artifacts", run.id) / name
     if not kept.exists() or kept.stat().st_size != size:
         with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
