@@ -14,9 +14,9 @@ def check_output(output: str) -> None:
     """Raise BadInput, before any work is done, if a file can't be written where `output` names one; empty: no file."""
     if output:
         file = Path(output).expanduser()
-        if file.is_dir():
-            raise BadInput(f"the report can't be written: {output} is a folder", REMEDY)
         try:
+            if file.is_dir():
+                raise BadInput(f"the report can't be written: {output} is a folder", REMEDY)
             tempfile.TemporaryFile(dir=file.parent).close()
         except OSError as error:
             raise BadInput(f"the report can't be written to {output}: {error.strerror}", REMEDY) from error

@@ -1,5 +1,6 @@
 """Training runs as MLflow holds them, read into plain values."""
 
+import logging
 import math
 import os
 import shlex
@@ -125,11 +126,13 @@ def check_store() -> None:
     retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     before = os.environ.get(retries)
     os.environ[retries] = before or "1"
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would tell of each try
     try:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        address = make_url(mlflow.get_tracking_uri()).render_as_string(hide_password=True)
-        words = str(error).split("\n")[0][:LONGEST_CAUSE]
+        uri = mlflow.get_tracking_uri()
+        address = make_url(uri).render_as_string(hide_password=True)
+        words = str(error).split("\n")[0].replace(uri, address)[:LONGEST_CAUSE]
         problem = f"the tracking store {address} does not answer ({words})"
         raise BadInput(problem, "see that it runs, and that MLFLOW_TRACKING_URI names it") from error
     finally:
