@@ -273,7 +273,7 @@ def test_seeds_are_told_as_mean_and_spread_and_drawn_as_one(experiment: str) -> 
     page = Page(build_report().html)
     assert page.tables[1][1] == ["seed 0", "spaCy", "2", "0.7500 ± 0.0707", "0.7000", "0.8000"]  # 0.1 / sqrt(2)
     band, line = page.figures["Token F1 on dev by epoch"]["data"]
-    assert line["name"] == "seed 0, mean of 2 seeds"
+    assert line["name"] == "seed 0 (2 seeds)"
     assert line["y"] == pytest.approx([0.6, 0.7])
     spread = 0.2 / 2**0.5
     assert band["y"] == pytest.approx([0.6 + spread, 0.7 + spread, 0.7 - spread, 0.6 - spread])

@@ -52,9 +52,9 @@ def advise(
 def _rivals(section: Section, comparisons: Mapping[str, Comparison]) -> list[Advice]:
     """Runs that can't be told from the winner, and what the cheaper one saves."""
     winner, second = section.winner, section.runner_up
-    if winner is None or second is None or second.id not in comparisons or comparisons[second.id].significant:
+    compared = comparisons.get(second.id) if second else None
+    if section.metric != "test_f1" or winner is None or second is None or compared is None or compared.significant:
         return []
-    compared = comparisons[second.id]
     why = (
         f"Winner and runner-up differ on {compared.differing:,} of {compared.sentences:,} test sentences; "
         f"p = {compared.p_value:.2f} is not below {LEVEL}"

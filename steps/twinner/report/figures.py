@@ -20,7 +20,7 @@ COLOURS = {"spaCy": "#0072B2", "Spark NLP": "#D55E00"}
 OTHER_COLOURS = ("#009E73", "#B0578D")
 STYLES = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"))  # by place within a framework: apart in print
 NAMED = len(STYLES)  # so many of the best runs of each framework are named in the legend, the others are faint
-DRAWN = 40  # so many of the best runs have learning curves at all
+DRAWN = 40  # so many of the best runs have learning curves at all, whole settings only
 PLOTTED = 500  # marks or lines of a kind in the other pictures, those of the best
 MOST_NAMED = 8  # values that are told one by one
 MOST_LABELS = 30  # labels of a confusion matrix that can still be read
@@ -83,7 +83,7 @@ def draw_labels(section: Section, support: Mapping[str, int]) -> list[Picture]:
             (low, weak), (high, strong) = min(scored), max(scored)
             words.append(f"{framework}: from {low:.3f} for {weak} to {high:.3f} for {strong}")
     _lay_out(figure, "Test F1", "")
-    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], tickangle=0)
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False)
     bars = len(section.labels) * len(section.best_by_framework)
     figure.update_layout(margin_r=48)  # the numbers behind the bars
@@ -316,6 +316,8 @@ def _curves(
         longest, last = max(longest, len(steps)), max(last, steps[-1])
         colour = _colour(section, run.framework)
         seeds = f", mean of {len(setting.runs)} seeds" if len(setting.runs) > 1 else ""
+        remarks = [_plain(run.framework)] if mixed else []
+        remarks += [f"{len(setting.runs)} seeds"] if len(setting.runs) > 1 else []
         if any(spreads) and named:
             figure.add_scatter(
                 x=[*steps, *reversed(steps)],
@@ -330,7 +332,7 @@ def _curves(
                 hoverinfo="skip",
             )
         figure.add_scatter(
-            name=_cut(run.name) + (f" ({_plain(run.framework)})" if mixed else "") + seeds,
+            name=_cut(run.name) + (f" ({', '.join(remarks)})" if remarks else ""),
             x=steps,
             y=values,
             mode="lines+markers",

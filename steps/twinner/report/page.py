@@ -163,7 +163,7 @@ def _missing(studied: Study, log_text: bool) -> list[str]:
         return [f"No pictures and no errors: the {DETAILED} test sets with the most runs have them."]
     missing = []
     if len(studied.settings) > len(studied.drawn):
-        missing.append(f"The curves show the {DRAWN} best of {len(studied.settings)} settings.")
+        missing.append(f"The curves show the {len(studied.drawn)} best of {len(studied.settings)} settings.")
     if len(section.ranked) > PLOTTED:
         missing.append(f"The other pictures show the {PLOTTED} best; lines through means take all runs in.")
     for curve in CURVES[:2]:

@@ -1,12 +1,14 @@
 """Training runs as MLflow holds them, read into plain values."""
 
+import gc
 import logging
 import math
 import os
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -166,6 +168,19 @@ def find_experiments(experiments: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector still: with 10,000 runs in memory it takes more time than the reading itself."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@collector_paused()
 def find_training_runs(experiments: str = "", filter: str = "") -> list[Run]:
     """All training runs of the experiments that the MLflow filter lets through, newest first.
 

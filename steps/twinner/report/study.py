@@ -47,7 +47,7 @@ def study(section: Section, deep: bool = True) -> Study:
     effects = effects_of(section.ranked, section.metric)
     if not (deep and section.ranked):
         return Study(section, [], settings, [], effects, {}, Evidence({}, {}, {}), {}, {}, [], [])
-    drawn = settings[:DRAWN]
+    drawn = _best(settings, DRAWN)
     histories = read_histories([run for setting in drawn for run in setting.runs], CURVES)
     wanted = {run.id for run in (*section.ranked[:TOP], *section.best_by_framework.values())}
     top = [run for run in section.ranked if run.id in wanted]
@@ -63,3 +63,18 @@ def study(section: Section, deep: bool = True) -> Study:
     parts = slices(evidence.predictions)
     advice = advise(section, histories, evidence, settings, effects, comparisons, parts)
     return Study(section, top, settings, drawn, effects, histories, evidence, intervals, comparisons, parts, advice)
+
+
+def _best(settings: Sequence[Setting], most: int) -> list[Setting]:
+    """The first settings with at most so many runs in all, but one at least.
+
+    Not more: a SQLite store answers each question for a history by reading that metric of all runs.
+    """
+    best: list[Setting] = []
+    runs = 0
+    for setting in settings:
+        runs += len(setting.runs)
+        if best and runs > most:
+            break
+        best.append(setting)
+    return best
