@@ -1,10 +1,9 @@
 """Compare the training runs of both frameworks on one page: which won, by how much, and how all of them did."""
 
-from pathlib import Path
+from typing import Literal
 
 from twinner import cli
-from twinner.errors import BadInput
-from twinner.report import Choice, Report, build_report
+from twinner.report import Choice, Report, build_report, check_output, check_store, write_output
 from twinner.tracking import tracked_run, where_to_look
 
 
@@ -15,27 +14,31 @@ def report(
     experiments: str = "",
     filter: str = "",
     metric: str = "test_f1",
+    log_text: Literal["yes", "no"] = "yes",
     output: str = "",
 ) -> Report:
     """Write the report over the training runs in MLflow: one HTML page, the artifact `report.html` of its run.
 
     drop_rate, epochs, lr: which runs, as a value, `0.1,0.3` or a range `0.1:0.3`; empty: all. experiments: names or ids
     with commas between; empty: the current one. filter: in MLflow's search syntax. metric: what ranks the runs.
-    output: a file that also gets the page.
-    Errors: BadInput where there is no run to report, or the page can't be written.
+    log_text: `no` leaves the corpus's text out. output: a file that also gets the page; `summary.json` and `runs.csv`
+    are written beside it, and to MLflow.
+    Errors: BadInput where there is no run to report, the store does not answer, or the page can't be written.
     """
     settings = locals()
+    check_output(output)
+    check_store()
     with tracked_run("report") as run:
         run.log_params(settings)
-        built = build_report(Choice(drop_rate, epochs, lr), experiments or run.experiment_id, filter, metric)
+        choice = Choice(drop_rate, epochs, lr)
+        built = build_report(choice, experiments or run.experiment_id, filter, metric, log_text == "yes")
+        files = {"report.html": built.html, "summary.json": built.summary, "runs.csv": built.runs}
         if output:
-            try:
-                Path(output).expanduser().write_text(built.html, encoding="utf-8")
-            except OSError as error:
-                problem = f"the report can't be written: {error.strerror}"
-                raise BadInput(problem, "give output another file", output) from error
-        run.log_page(built.html, "report.html")
-    print(f"{built.runs_count} runs; the best by {metric}: {built.winner.name} ({built.winner.framework})")
+            write_output(output, files)
+        for name, text in files.items():
+            run.log_page(text, name)
+    print(built.markdown)
+    print()
     print(f"{'page':<11}report.html of run {run.run_id}{f', also {output}' if output else ''}")
     print(f"{'look':<11}{where_to_look(run)}")
     return built

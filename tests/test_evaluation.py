@@ -2,11 +2,22 @@ import json
 import random
 import re
 
+import numpy as np
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 from sklearn.metrics import precision_recall_fscore_support
 from twinner.corpus import Sentence
-from twinner.evaluation import Evaluation, dev_scores, entity_scores, evaluate, token_counts, token_scores
+from twinner.evaluation import (
+    Evaluation,
+    dev_scores,
+    entity_scores,
+    evaluate,
+    f1_of,
+    precision_recall_f1,
+    sentence_counts,
+    token_counts,
+    token_scores,
+)
 
 LABELS = ["LOC", "PER"]
 
@@ -233,3 +244,16 @@ def test_a_label_called_like_an_average_does_not_overwrite_one() -> None:
 def test_predictions_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         token_counts(tags("O O"), tags("O"))
+
+
+def test_counts_by_sentence_add_up_to_the_scores_of_all() -> None:
+    gold = [sentence.tags for sentence in TEST]
+    counts = sentence_counts(gold, PREDICTED)
+    assert counts.tolist() == [[2, 0, 0], [1, 2, 2], [0, 1, 0]]  # found, spurious, missed
+    overall = precision_recall_f1([(3, 3, 2)])
+    lists = [list(tags) for tags in gold], [list(tags) for tags in PREDICTED]
+    assert overall == pytest.approx((precision_score(*lists), recall_score(*lists), f1_score(*lists)))
+    assert precision_recall_f1([(2, 0, 0), (1, 2, 2), (0, 1, 0)]) == overall
+    assert f1_of(counts.T).tolist() == pytest.approx([1, 2 / 6, 0])
+    assert f1_of(np.zeros((3, 2), dtype=int)).tolist() == [0, 0]  # of nothing
+    assert precision_recall_f1([]) == (0, 0, 0)

@@ -63,6 +63,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "experiments": "",
         "filter": "",
         "metric": "test_f1",
+        "log_text": "yes",
         "output": "",
     },
 }
@@ -131,7 +132,7 @@ def test_defaults_pass_the_check(step: str) -> None:
     check_parameters(defaults_of(step))
 
 
-@pytest.mark.parametrize("step", ["spacy_train", "sparknlp_train"])
+@pytest.mark.parametrize("step", ["spacy_train", "sparknlp_train", "report"])
 def test_log_text_is_yes_or_no(step: str) -> None:
     assert get_args(inspect.signature(function(step)).parameters["log_text"].annotation) == ("yes", "no")
 

@@ -6,12 +6,14 @@ Every score is a share from 0 to 1; a share of nothing is 0.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from nervaluate import Evaluator
 from nervaluate.entities import EvaluationResult
+from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 
 from twinner.corpus import Sentence, entities_of
@@ -104,20 +106,40 @@ def token_scores(counts: Mapping[str, Counts], prefix: str = "dev_token") -> dic
     tags (`dev_token_macro_f1`), and the micro F1 of a label's `B-` and `I-` (`dev_token_f1_LOC`).
     """
     tags = {tag: count for tag, count in counts.items() if tag != "O"}
-    precision, recall, f1 = _precision_recall_f1(tags.values())
+    precision, recall, f1 = precision_recall_f1(tags.values())
     scores = {f"{prefix}_precision": precision, f"{prefix}_recall": recall, f"{prefix}_f1": f1}
-    scores[f"{prefix}_macro_f1"] = sum(_precision_recall_f1([count])[2] for count in tags.values()) / max(len(tags), 1)
+    scores[f"{prefix}_macro_f1"] = sum(precision_recall_f1([count])[2] for count in tags.values()) / max(len(tags), 1)
     for label in sorted({tag[2:] for tag in tags}):
         of_label = [count for tag, count in tags.items() if tag[2:] == label]
-        scores[f"{prefix}_f1_{metric_label(label)}"] = _precision_recall_f1(of_label)[2]
+        scores[f"{prefix}_f1_{metric_label(label)}"] = precision_recall_f1(of_label)[2]
     return scores
 
 
-def _precision_recall_f1(counts: Collection[Counts]) -> tuple[float, float, float]:
-    hits, spurious, missed = (sum(count[i] for count in counts) for i in range(3))
+def sentence_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> NDArray[np.int64]:
+    """Count the entities of each of n sentences, strictly: n rows of (found, spurious, missed)."""
+    rows = []
+    for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
+        ours, theirs = set(entities_of(gold_tags)), set(entities_of(predicted_tags))
+        rows.append((len(ours & theirs), len(theirs - ours), len(ours - theirs)))
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def precision_recall_f1(counts: Iterable[Counts]) -> tuple[float, float, float]:
+    """The micro averages over counts (true positives, false positives, false negatives)."""
+    hits, spurious, missed = map(sum, zip((0, 0, 0), *counts, strict=True))
     precision = hits / (hits + spurious) if hits else 0.0
     recall = hits / (hits + missed) if hits else 0.0
-    return precision, recall, 2 * hits / (2 * hits + spurious + missed) if hits else 0.0
+    return float(precision), float(recall), float(f1_of(np.array([hits, spurious, missed])))
+
+
+def f1_of(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """F1 from counts in an array whose first axis is (true positives, false positives, false negatives).
+
+    The other axes stay: an array of 3 by m gives m scores.
+    """
+    hits, spurious, missed = counts
+    share = 2 * hits + spurious + missed
+    return np.divide(2 * hits, share, out=np.zeros(np.shape(share)), where=share > 0)
 
 
 def _entity_results(

@@ -53,12 +53,12 @@ PARAMETERS = {
     "init": Parameter("spaCy: a model to train on from, with its labels: runs:/…, models:/…, or a folder"),
     "resume": Parameter("id of a run that was stopped, to go on with; all else is taken from it"),
     "embedding_cache": Parameter("keep the embeddings of a corpus for the next run"),
-    "log_text": Parameter("no: nothing that holds text of the corpus leaves the machine"),
+    "log_text": Parameter("no: nothing that holds text of the corpus is logged, or shown on the page"),
     "export": Parameter("a folder that also gets the model and the run's outputs, replaced as a whole"),
     "experiments": Parameter("experiments to cover, by name or id, separated by commas; empty: the current one"),
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
     "metric": Parameter("the metric that decides which run won"),
-    "output": Parameter("a file that also gets the page"),
+    "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
 }
 
 

@@ -1,14 +1,18 @@
 """The pages in a real browser: they sort and filter, fit the screen, fetch nothing, and run nothing but our own."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.corpus import Sentence
 from twinner.report import build_report, errors_page
 from twinner.training.trainer import Prediction
 
+ZERO_WIDTH = "\u200b\u200d\ufeff"
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>\u202etxt'
 
 
@@ -32,24 +36,39 @@ class Watched:
         if not url.startswith(("file:", "data:", "blob:")):
             self.wrong.append(url)
 
+    def wait_for_plots(self) -> None:
+        """Wait until every figure is drawn, of which there are some."""
+        plots = self.tab.locator(".plot")
+        assert plots.count() > 0
+        for plot in plots.all():
+            plot.locator("svg.main-svg").first.wait_for()
+
     def column(self, place: int) -> list[str]:
         """The texts of a column of the first table, from above."""
         cells = self.tab.locator("table").first.locator(f"tbody tr > :nth-child({place})")
         return [text.split()[0] for text in cells.all_inner_texts()]
 
 
-@pytest.fixture
-def report(experiment: str, tmp_path: Path) -> Path:
-    """A report over runs of both frameworks, one of them failed, one with a hostile name."""
+@pytest.fixture(scope="module")
+def report(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report over runs of both frameworks, one of them failed, one with a hostile name, hostile sentences."""
+    mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
+    mlflow.create_experiment("in a browser", artifact_location=(store / "browser").as_uri())
+    mlflow.set_experiment("in a browser")
     labels = {f"test_f1_{label}": 0.7 for label in ("DRUG", "a_rather_long_label_for_a_phone", "DIAGNOSIS")}
-    log_training("spacy", name="b", test_f1=0.8, metrics={**labels, "training_time": 9.5}, params={"drop_rate": "0.1"})
+    tokens = [f"{EVIL} und {'w' * 5000}".replace(" ", "_") + " b", f"שלום {ZERO_WIDTH}x", "Anna ruft"]
+    gold = ["B-PER O", f"B-{'L' * 60} O", "B-PER O"]
+    second = list(zip(tokens, gold, ["O O", "O B-PER", "B-PER O"], strict=True))
+    best = list(zip(tokens, gold, ["B-PER O", "O O", "B-PER O"], strict=True))
+    timed = {**labels, "training_time": 9.5}
+    log_training("spacy", name="b", test_f1=0.8, metrics=timed, params={"drop_rate": "0.1"}, sentences=second)
     log_training("spacy", name=EVIL, test_f1=0.7, metrics={**labels, "training_time": 101.0}, params={"vectors": EVIL})
-    log_training("sparknlp", name="a", test_f1=0.9, metrics=labels, params={"corpus": "w" * 400})
+    log_training("sparknlp", name="a", test_f1=0.9, metrics=labels, params={"corpus": "w" * 400}, sentences=best)
     failed = {"twinner.test_digest": "aaaa000011112222", "twinner.error": EVIL}
     log_training("spacy", name="d", test_f1=None, status="FAILED", tags=failed)
     log_training("spacy", name="only", test_f1=0.9, tags={"twinner.test_digest": "bbbb"}, token_f1=(0.5,))
-    file = tmp_path / "report.html"
-    file.write_text(build_report().html, encoding="utf-8")
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(build_report(experiments="in a browser").html, encoding="utf-8")
     return file
 
 
@@ -57,8 +76,7 @@ def report(experiment: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_report_fits_the_screen_and_stays_quiet(browser: Any, report: Path, width: int, scheme: str) -> None:
     page = Watched(browser, report, width, scheme)
-    page.tab.locator(".plot svg.main-svg").first.wait_for()
-    assert page.tab.locator(".plot:has(svg.main-svg)").count() == page.tab.locator(".plot").count() > 0
+    page.wait_for_plots()
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
     ink = page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
     assert page.tab.evaluate("document.querySelector('.plot').layout.font.color") == ink
@@ -88,9 +106,159 @@ def test_the_table_sorts_by_mouse_and_keyboard_with_missing_values_last(browser:
     page.tab.close()
 
 
+def test_the_table_is_filtered_by_words_and_shows_the_chosen_columns(browser: Any, report: Path) -> None:
+    page = Watched(browser, report, 1280, "light")
+    rows = page.tab.locator("table").first.locator("tbody tr:visible")
+    status = page.tab.locator(".tools [role=status]").first
+    assert (rows.count(), status.inner_text()) == (4, "4 runs.")
+    search = page.tab.get_by_label("Filter").first
+    search.fill("spacy 0.1")
+    assert (rows.count(), status.inner_text()) == (1, "1 of 4 runs shown.")
+    search.fill("failed")
+    assert rows.locator("th").inner_text().startswith("d ")
+    search.fill("no such words")
+    assert (rows.count(), status.inner_text()) == (0, "0 of 4 runs shown.")
+    search.fill("")
+    assert rows.count() == 4
+
+    header = page.tab.locator("table").first.locator("thead")
+    before = header.locator("tr").last.locator("th:visible").count()
+    page.tab.get_by_text("Columns", exact=True).first.click()
+    for name in ("Precision", "DRUG"):
+        page.tab.locator(".choice").first.get_by_label(name, exact=True).uncheck()
+    assert header.locator("tr").last.locator("th:visible").count() == before - 2
+    assert header.get_by_text("Precision").is_hidden()
+    assert header.get_by_text("Recall").is_visible()
+    widths = header.locator(".groups th:visible").evaluate_all("cells => cells.map((cell) => cell.colSpan)")
+    assert sum(widths) == before - 2
+    page.tab.locator(".choice").first.get_by_label("DRUG", exact=True).check()
+    assert header.get_by_text("DRUG").is_visible()
+    assert page.wrong == []
+    page.tab.close()
+
+
+def test_a_long_table_shows_all_of_it_when_asked(browser: Any, experiment: str, tmp_path: Path) -> None:
+    tags = {"twinner.step": "spacy_train", "twinner.test_digest": "cccc"}
+    client = mlflow.MlflowClient()
+    for number in range(202):
+        client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], tags=tags, run_name=f"run {number}")
+    log_training(name="one", tags=tags)
+    file = tmp_path / "report.html"
+    file.write_text(build_report().html, encoding="utf-8")
+    page = Watched(browser, file, 1280, "light")
+    rows = page.tab.locator("table").first.locator("tbody tr:visible")
+    assert rows.count() == 200
+    page.tab.get_by_role("button", name="Show all 203").click()
+    assert rows.count() == 203
+    assert page.tab.get_by_role("button", name="Show all").count() == 0
+    assert page.wrong == []
+    page.tab.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_disagreements_open_and_are_chosen_by_kind_by_words_and_by_who_is_right(
+    browser: Any, report: Path, width: int
+) -> None:
+    page = Watched(browser, report, width, "dark")
+    viewer = page.tab.locator("details.viewer")
+    shown = viewer.locator("article:visible")
+    assert shown.count() == 0
+    viewer.locator("summary").focus()
+    page.tab.keyboard.press("Enter")
+    assert shown.count() == 2  # the two runs agree on the third sentence
+    assert shown.first.locator("mark").first.inner_text().startswith('"><img_src=x')
+    viewer.get_by_label("spurious").check()
+    assert shown.count() == 1
+    assert viewer.get_by_role("status").inner_text() == "1 shown."
+    viewer.get_by_label("any error").check()
+    viewer.get_by_label("Search").fill("שלום")
+    assert shown.count() == 1
+    viewer.get_by_label("Search").fill("")
+    viewer.get_by_label("Better").select_option("second")
+    assert shown.count() == 0
+    viewer.get_by_label("Better").select_option("first")
+    assert shown.count() == 2
+    assert page.tab.evaluate("document.documentElement.scrollWidth") == width
+    assert page.wrong == []
+    page.tab.close()
+
+
+# What stands out of its box: an element wider than the page that no scrolling region holds.
+CLIPPED = """() => [...document.querySelectorAll("main *, header *")].filter((element) => {
+  const box = element.getBoundingClientRect();
+  const hidden = element.closest("[hidden], .unseen, .plot, .scroll, .skip");
+  return box.width > 0 && !hidden && (box.right > innerWidth + 1 || box.left < -1);
+}).map((element) => element.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_clipped(browser: Any, report: Path, width: int) -> None:
+    page = Watched(browser, report, width, "light")
+    page.wait_for_plots()
+    page.tab.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
+    assert page.tab.evaluate(CLIPPED) == []
+    page.tab.close()
+
+
+def test_it_can_be_used_by_keyboard_alone(browser: Any, report: Path) -> None:
+    page = Watched(browser, report, 1280, "light")
+    page.tab.keyboard.press("Tab")
+    assert page.tab.evaluate("document.activeElement.textContent") == "Skip to the content"
+    reached = set()
+    for _ in range(60):
+        page.tab.keyboard.press("Tab")
+        reached.add(page.tab.evaluate("document.activeElement.outerHTML.slice(0, 40)"))
+        outline = page.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", page.tab.evaluate("document.activeElement.outerHTML")
+    for start in ("<a href", "<pre", '<input type="search"', "<summary", '<div class="scroll"', "<button"):
+        assert any(one.startswith(start) for one in reached), start
+    page.tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_enough(browser: Any, report: Path, scheme: str) -> None:
+    page = Watched(browser, report, 1280, scheme)
+    names = ("ink", "quiet", "accent", "bad", "page", "card", "strong", "bad-card", "spacy", "sparknlp", "edge")
+    read = "name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim()"
+    colour = {name: page.tab.evaluate(read, name) for name in names}
+    for text in ("ink", "quiet", "accent", "bad"):
+        for ground in ("page", "card", "strong"):
+            assert contrast(colour[text], colour[ground]) >= 4.5, (text, ground)
+    assert contrast(colour["bad"], colour["bad-card"]) >= 4.5
+    for mark in ("spacy", "sparknlp", "edge"):  # WCAG 2.2 asks 3 of what is no text
+        assert contrast(colour[mark], colour["card"]) >= 3, mark
+    page.tab.close()
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours such as `#0072b2`, as WCAG 2.2 defines it: from 1 to 21."""
+    lights = sorted(map(luminance, (one, other)))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_it_prints_on_a4(browser: Any, report: Path) -> None:
+    page = Watched(browser, report, 1280, "dark")
+    page.wait_for_plots()
+    page.tab.emulate_media(media="print")
+    assert page.tab.locator(".tools").first.is_hidden()
+    assert page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b2430"
+    paper = page.tab.pdf(prefer_css_page_size=True)
+    assert paper.startswith(b"%PDF")
+    sizes = {(float(box[0]), float(box[1])) for box in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper)}
+    assert {(round(width), round(height)) for width, height in sizes} == {(595, 842)}  # points
+    assert page.wrong == []
+    page.tab.close()
+
+
 def test_the_report_works_in_a_sandboxed_frame(browser: Any, report: Path, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
-    outer.write_text('<iframe sandbox="allow-scripts" src="report.html" width="1000" height="800"></iframe>')
+    outer.write_text(f'<iframe sandbox="allow-scripts" src="{report.as_uri()}" width="1000" height="800"></iframe>')
     page = Watched(browser, outer, 1280, "light")
     frame = page.tab.frame_locator("iframe")
     frame.locator(".plot svg.main-svg").first.wait_for()
@@ -116,6 +284,9 @@ def test_the_errors_page_filters_by_kind_and_fits_the_screen(browser: Any, tmp_p
     assert page.tab.get_by_role("status").inner_text() == "2 shown."
     page.tab.get_by_label("any error").check()
     assert shown.count() == 3
+    page.tab.get_by_label("Search").fill("WWWW")
+    assert shown.count() == 2
+    page.tab.get_by_label("Search").fill("")
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
     assert page.wrong == []
     page.tab.close()

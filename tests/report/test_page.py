@@ -1,11 +1,13 @@
 import json
 
 import mlflow
+import numpy as np
 import pytest
 from pages import Page  # type: ignore[import-not-found]
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.errors import BadInput
 from twinner.report import Choice, build_report
+from twinner.report.significance import compare, f1_interval
 
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'
 
@@ -172,12 +174,135 @@ def test_a_server_run_is_linked_without_the_password_of_its_address(
 def test_forty_labels_and_forty_runs_more_than_are_drawn(experiment: str) -> None:
     labels = {f"test_f1_LABEL_{number:02}": number / 40 for number in range(40)}
     for number in range(42):
-        log_training(name=f"run {number}", test_f1=number / 50, metrics=labels, token_f1=(0.5,))
+        params = {"lr": str(number)}
+        log_training(name=f"run {number}", test_f1=number / 50, params=params, metrics=labels, token_f1=(0.5,))
     page = Page(build_report().html)
     assert len(page.tables[0]) == 2 + 42
     assert len(page.figures["Token F1 on dev by epoch"]["data"]) == 40
-    assert "The curves show the 40 best of 42 ranked runs." in page.text
+    assert "The curves show the 40 best of 42 settings." in page.text
     assert len(json.dumps(page.figures["Test F1 by label"]["data"][0]["x"])) > 40
+
+
+# Each of these four stands ten times in the test set below.
+TOKENS = ["Anna kommt aus New York", "Ulm liegt", "Köln und Bad Aibling", "es regnet"]
+GOLD = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-LOC I-LOC", "O O"]
+BEST = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-PER I-PER", "O O"]
+BEST_COUNTS = [(2, 0, 0), (1, 0, 0), (1, 1, 1), (0, 0, 0)]  # right, spurious, missed: F1 8 / (5 + 5)
+NEXT = ["B-PER O O B-LOC O", "B-LOC O", "B-LOC O B-PER I-PER", "O B-LOC"]
+NEXT_COUNTS = [(1, 1, 1), (1, 0, 0), (1, 1, 1), (0, 1, 0)]  # F1 6 / (6 + 5)
+
+
+def log_two_with_predictions(tokens: list[str] = TOKENS) -> tuple[str, str]:
+    """Log a winner and a runner-up with 40 test sentences; their ids."""
+    best = list(zip(tokens, GOLD, BEST, strict=True)) * 10
+    second = list(zip(tokens, GOLD, NEXT, strict=True)) * 10
+    return (
+        log_training("spacy", name="best", test_f1=0.8, sentences=best, seen=["Anna", "Ulm", "Köln"]),
+        log_training("sparknlp", name="second", test_f1=6 / 11, sentences=second, seen=["Anna", "Ulm", "Köln"]),
+    )
+
+
+def test_the_answer_says_how_sure_it_is(experiment: str) -> None:
+    log_two_with_predictions()
+    page = Page(build_report().html)
+    low, high = f1_interval(np.array(BEST_COUNTS * 10)) or (0, 0)
+    assert f"test F1 between {low:.3f} and {high:.3f} (95 % interval)" in page.text
+    p_value = compare(np.array(BEST_COUNTS * 10), np.array(NEXT_COUNTS * 10)).p_value
+    assert p_value < 0.001
+    assert "Significant, p < 0.001 (the two differ on 20 of 40 sentences)" in page.text
+
+
+def test_the_errors_are_told_by_kind_by_part_and_by_label(experiment: str) -> None:
+    log_two_with_predictions()
+    page = Page(build_report().html)
+    kinds, parts, frequent = page.tables[1:4]
+    assert [row[0].split()[0] for row in kinds[1:]] == ["right", "missed", "spurious", "wrong", "wrong", "wrong"]
+    assert [row[1:] for row in kinds[1:]] == [
+        ["40", "30"],
+        ["0", "0"],
+        ["0", "10"],
+        ["10", "10"],
+        ["0", "10"],
+        ["0", "0"],
+    ]
+    by_part = {row[0]: row[1:] for row in parts[1:]}
+    assert by_part["Entities seen in training recall"] == ["30", "1.000", "1.000"]
+    assert by_part["Entities never seen in training recall"] == ["20", "0.500", "0.000"]  # New York; neither of the two
+    assert frequent[1] == ["LOC", "PER", "wrong type", "10", "10"]
+    matrix = page.figures["What is taken for what: best"]["data"][0]
+    assert matrix["text"] == [["30", "10", ""], ["", "10", ""], ["", "", ""]]  # LOC, PER, nothing
+    assert matrix["z"][0] == [0.75, 0.25, 0]
+
+
+def test_the_sentences_of_disagreement_are_shown_unless_text_is_to_be_left_out(experiment: str) -> None:
+    log_two_with_predictions()
+    page = Page(build_report().html)
+    assert "Where the two best runs disagree: 20 of 40 sentences" in page.headings
+    kinds = [attributes["data-kinds"] for tag, attributes in page.tags if tag == "article"]
+    assert sorted(map(str, kinds)) == ["spurious"] * 10 + ["wrong border"] * 10
+    assert "Anna" in page.text
+    silent = Page(build_report(log_text=False).html)
+    assert not [tag for tag, _ in silent.tags if tag == "article"]
+    assert "log_text=no leaves the corpus's text out" in silent.text
+    for word in ("Anna", "York", "regnet"):
+        assert word not in silent.text
+
+
+def test_runs_that_logged_no_text_are_compared_without_it(experiment: str) -> None:
+    log_two_with_predictions(["", "", "", ""])
+    page = Page(build_report().html)
+    assert "No sentences are shown: the runs did not log the corpus's text." in page.text
+    assert "Significant, p < 0.001" in page.text
+
+
+def test_a_score_that_the_predictions_do_not_bear_out_is_told(experiment: str) -> None:
+    log_training(name="odd", test_f1=0.9, sentences=list(zip(TOKENS, GOLD, BEST, strict=True)))
+    assert "odd logged test_f1 0.9000, but its predictions give 0.8000." in Page(build_report().html).text
+
+
+def test_a_run_without_predictions_is_named(experiment: str) -> None:
+    log_training(name="bare")
+    page = Page(build_report().html)
+    assert "No interval, comparison or errors for bare: it holds no inference.parquet." in page.text
+    assert "Why" not in page.headings
+
+
+def test_seeds_are_told_as_mean_and_spread_and_drawn_as_one(experiment: str) -> None:
+    for seed, f1, curve in (("0", 0.8, (0.5, 0.6)), ("1", 0.7, (0.7, 0.8))):
+        log_training(name=f"seed {seed}", test_f1=f1, params={"seed": seed}, token_f1=curve)
+    page = Page(build_report().html)
+    assert page.tables[1][1] == ["seed 0", "spaCy", "2", "0.7500 ± 0.0707", "0.7000", "0.8000"]  # 0.1 / sqrt(2)
+    band, line = page.figures["Token F1 on dev by epoch"]["data"]
+    assert line["name"] == "seed 0 (2 seeds)"
+    assert line["y"] == pytest.approx([0.6, 0.7])
+    spread = 0.2 / 2**0.5
+    assert band["y"] == pytest.approx([0.6 + spread, 0.7 + spread, 0.7 - spread, 0.6 - spread])
+
+
+def test_the_sweep_is_drawn_by_parameter_by_cost_and_at_once(experiment: str) -> None:
+    for rate, lr, f1, seconds in (("0.1", "0.1", 0.7, 10), ("0.3", "0.1", 0.9, 30), ("0.3", "0.2", 0.8, 40)):
+        params, metrics = {"drop_rate": rate, "lr": lr}, {"training_time": seconds}
+        log_training(name=f"{rate} {lr}", test_f1=f1, params=params, metrics=metrics)
+    page = Page(build_report().html)
+    dots, line = page.figures["Effect of drop_rate"]["data"]
+    assert sorted(zip(dots["x"], dots["y"], strict=True)) == [(0.1, 0.7), (0.3, 0.8), (0.3, 0.9)]
+    assert (line["x"], line["y"]) == ([0.1, 0.3], pytest.approx([0.7, 0.85]))
+    front, marks = page.figures["Score against training time"]["data"]
+    assert (front["x"], front["y"]) == ([10, 30], [0.7, 0.9])
+    assert sorted(zip(marks["x"], marks["y"], strict=True)) == [(10, 0.7), (30, 0.9), (40, 0.8)]
+    others, best = page.figures["All settings at once"]["data"]
+    # drop_rate 0.1 to 0.3, lr 0.1 to 0.2, time 10 to 40, F1 0.7 to 0.9, each from 0 to 1.
+    assert best["y"] == pytest.approx([1, 0, 2 / 3, 1, None])
+    assert others["y"] == pytest.approx([1, 1, 1, 0.5, None, 0, 0, 0, 0, None])
+
+
+def test_of_many_test_sets_only_the_first_are_looked_into(experiment: str) -> None:
+    for number in range(8):
+        log_training(name=f"run {number}", tags={"twinner.test_digest": f"digest {number}"})
+    page = Page(build_report().html)
+    assert len(page.tables) == 8
+    assert page.headings.count("Pictures") == 6
+    assert page.text.count("the 6 test sets with the most runs have them") == 2
 
 
 def test_what_can_not_be_reported_is_bad_input(experiment: str) -> None:

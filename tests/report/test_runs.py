@@ -2,7 +2,7 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.errors import BadInput
-from twinner.report.runs import check_metric, find_training_runs, plain_param, read_histories, read_support
+from twinner.report.runs import check_metric, find_training_runs, plain_param, read_histories
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,3 @@ def test_histories_are_by_epoch_and_the_later_value_of_a_step_counts(experiment:
         (run, "dev_token_f1"): [(1, 0.5), (2, 0.7)],
         (run, "ner.losses"): [(1, 900), (2, 400)],
     }
-
-
-def test_support_comes_from_the_first_run_that_holds_it(experiment: str) -> None:
-    log_training(support={"DRUG": 7, "a&b": 2})
-    log_training()
-    assert read_support(find_training_runs()) == {"DRUG": 7, "a_b": 2}

@@ -1,9 +1,14 @@
 """Training runs with numbers chosen by hand, logged to a store with MLflow itself."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
+
+Sentence = tuple[str, str, str]
 
 LOSSES = {"spacy": (900.0, 400.0, 250.0), "sparknlp": (30.0, 12.0, 8.0)}
 
@@ -18,9 +23,15 @@ def log_training(
     tags: Mapping[str, str] | None = None,
     token_f1: Sequence[float] = (0.5, 0.7, 0.75),
     support: Mapping[str, int] | None = None,
+    sentences: Sequence[Sentence] | None = None,
+    seen: Collection[str] = (),
     status: str = "FINISHED",
 ) -> str:
-    """Log one training run to the store that is set and return its id; test_f1 None: it did not get to the test."""
+    """Log one training run to the store that is set and return its id; test_f1 None: it did not get to the test.
+
+    sentences: what it predicted, as (tokens, gold tags, predicted tags), each a text with blanks between; the tokens
+    may be empty: no text is logged. seen: the texts of entities that are in its training data.
+    """
     step = f"{framework}_train"
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_params(
@@ -38,7 +49,34 @@ def log_training(
         if support:
             by_label = {label: {"support": count} for label, count in {"": sum(support.values()), **support}.items()}
             mlflow.log_dict({"schemes": {"strict": by_label}}, "entity_report.json")
+        if sentences:
+            _log_sentences(sentences, seen)
         mlflow.set_tags({**all_tags, **(tags or {})})
     if status != "FINISHED":
         mlflow.MlflowClient().set_terminated(run.info.run_id, status)
     return str(run.info.run_id)
+
+
+def _log_sentences(sentences: Sequence[Sentence], seen: Collection[str]) -> None:
+    """Log the two artifacts that hold predictions, written here by the contract's words alone."""
+    rows = []
+    entities = []
+    for number, (text, gold, predicted) in enumerate(sentences):
+        tags = gold.split()
+        words: Sequence[str | None] = text.split() or [None] * len(tags)
+        for position, cells in enumerate(zip(words, tags, predicted.split(), strict=True)):
+            rows.append((number, position, *cells, None, None))
+        for start, tag in enumerate(tags):
+            if tag.startswith("B-"):
+                end = start + 1
+                while end < len(tags) and tags[end] == f"I-{tag[2:]}":
+                    end += 1
+                entity = {"sentence": number, "start": start, "end": end, "label": tag[2:]}
+                known = text and " ".join(text.split()[start:end]) in seen
+                entities.append(entity | {"found": False, "seen_in_train": bool(known)})
+    columns = ["sentence", "position", "token", "ground_truth", "prediction", "confidence", "scores"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "inference.parquet")
+        pd.DataFrame(rows, columns=columns).to_parquet(file)
+        mlflow.log_artifact(str(file))
+    mlflow.log_dict({"schemes": {}, "entities": entities}, "entity_report.json")

@@ -2,23 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from twinner.corpus.sentence import Sentence, entities_of
-from twinner.report.errors_by_kind import KINDS, Entity, Mistake, errors_by_kind
+from twinner.report.errors_by_kind import KINDS, Mistake, errors_by_kind
+from twinner.report.marks import pieces_of
 from twinner.report.templating import render
 from twinner.training.trainer import Prediction
 
 SHOWN = 500  # sentences on a page, so that a browser can hold them
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a sentence: an entity with its label, or text between entities (label empty); wrong: in an error."""
-
-    text: str
-    label: str = ""
-    wrong: bool = False
 
 
 def errors_page(sentences: Sequence[Sentence], predictions: Sequence[Prediction], title: str) -> str:
@@ -57,19 +48,6 @@ def _view(number: int, sentence: Sentence, prediction: Prediction, mistakes: Seq
     return {
         "number": number,
         "kinds": [(kind, counts[kind]) for kind in KINDS if kind in counts],
-        "gold": _pieces(sentence, sentence.entities, wrong[0]),
-        "predicted": _pieces(sentence, list(entities_of(prediction.tags)), wrong[1]),
+        "gold": pieces_of(sentence, sentence.entities, wrong[0]),
+        "predicted": pieces_of(sentence, list(entities_of(prediction.tags)), wrong[1]),
     }
-
-
-def _pieces(sentence: Sentence, entities: Sequence[Entity], wrong: set[Entity | None]) -> list[Piece]:
-    """The sentence's text cut at the borders of the entities."""
-    pieces = []
-    position = 0
-    for first, end, label in entities:
-        start, stop = sentence.starts[first], sentence.ends[end - 1]
-        pieces.append(Piece(sentence.text[position:start]))
-        pieces.append(Piece(sentence.text[start:stop], label, (first, end, label) in wrong))
-        position = stop
-    pieces.append(Piece(sentence.text[position:]))
-    return [piece for piece in pieces if piece.text]

@@ -1,10 +1,14 @@
 """Training runs as MLflow holds them, read into plain values."""
 
+import gc
+import logging
 import math
 import os
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -13,14 +17,19 @@ from functools import cached_property
 import mlflow
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
-from twinner.corpus.labels import metric_label
 from twinner.errors import BadInput
 
 # Parameters whose values are numbers, so that `.20` and `0.2` are one value; others keep their text (`3.10`).
 NUMERIC = frozenset({"drop_rate", "epochs", "lr", "batch_size", "patience", "limit", "seed"})
 NUMERIC |= {"dev_fraction", "test_fraction", "training_size", "dev_size", "test_size"}
+# (run id, metric) -> its values by epoch, as (epoch, value) in order.
+History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 FRAMEWORKS = {"spacy": "spaCy", "sparknlp": "Spark NLP"}
+AT_ONCE = 8  # requests to the store at the same time
+LONGEST_CAUSE = 300  # characters of a library's own words
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
 
 
@@ -39,6 +48,7 @@ class Run:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    artifact_uri: str = ""
 
     @cached_property
     def framework(self) -> str:
@@ -113,6 +123,25 @@ def plain_param(name: str, logged: str) -> str:
     return str(int(amount)) if amount.is_integer() and abs(amount) < 1e15 else repr(amount)
 
 
+def check_store() -> None:
+    """Raise BadInput unless the tracking store answers; a server gets one more try, not MLflow's minutes of them."""
+    retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(retries)
+    os.environ[retries] = before or "1"
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would tell of each try
+    try:
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        uri = mlflow.get_tracking_uri()
+        address = make_url(uri).render_as_string(hide_password=True)
+        words = str(error).split("\n")[0].replace(uri, address)[:LONGEST_CAUSE]
+        problem = f"the tracking store {address} does not answer ({words})"
+        raise BadInput(problem, "see that it runs, and that MLFLOW_TRACKING_URI names it") from error
+    finally:
+        if before is None:
+            del os.environ[retries]
+
+
 def find_experiments(experiments: str) -> list[str]:
     """The ids of experiments given as names or ids with commas between; of the current one if none is given.
 
@@ -139,6 +168,19 @@ def find_experiments(experiments: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector still: with 10,000 runs in memory it takes more time than the reading itself."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@collector_paused()
 def find_training_runs(experiments: str = "", filter: str = "") -> list[Run]:
     """All training runs of the experiments that the MLflow filter lets through, newest first.
 
@@ -149,8 +191,11 @@ def find_training_runs(experiments: str = "", filter: str = "") -> list[Run]:
     client = mlflow.MlflowClient()
     stored: dict[str, StoredRun] = {}
     # A run with a usage error never came to name its step: MLflow's own tag of the entry point finds it.
-    for tag in ("twinner.step", "mlflow.project.entryPoint"):
-        query = f"{filter} and tags.`{tag}` LIKE '%_train'" if filter.strip() else f"tags.`{tag}` LIKE '%_train'"
+    for mark in (
+        "tags.`twinner.step` LIKE '%_train'",
+        "tags.`mlflow.project.entryPoint` LIKE '%_train' and attributes.status != 'FINISHED'",
+    ):
+        query = f"{filter} and {mark}" if filter.strip() else mark
         token: str | None = None
         while True:
             try:
@@ -181,30 +226,15 @@ def read_histories(runs: Sequence[Run], metrics: Sequence[str]) -> dict[tuple[st
     Where a step was logged twice, as by a run that was resumed, the later value counts.
     """
     client = mlflow.MlflowClient()
-    histories = {}
-    for run in runs:
-        for metric in metrics:
-            if metric in run.metrics:
-                points = sorted(client.get_metric_history(run.id, metric), key=lambda point: point.timestamp)
-                values = {point.step: point.value for point in points if math.isfinite(point.value)}
-                if values:
-                    histories[run.id, metric] = sorted(values.items())
-    return histories
 
+    def read(wanted: tuple[str, str]) -> list[tuple[int, float]]:
+        points = sorted(client.get_metric_history(*wanted), key=lambda point: point.timestamp)
+        return sorted({point.step: point.value for point in points if math.isfinite(point.value)}.items())
 
-def read_support(runs: Sequence[Run]) -> dict[str, int]:
-    """The number of gold entities in test by label, as metrics spell it.
-
-    runs: of one test set; the first that holds `entity_report.json` tells for all, none: an empty dict.
-    """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one small file needs no bar
-    client = mlflow.MlflowClient()
-    for run in runs:
-        if any(file.path == "entity_report.json" for file in client.list_artifacts(run.id)):
-            report = mlflow.artifacts.load_dict(f"runs:/{run.id}/entity_report.json")
-            by_label = report.get("schemes", {}).get("strict", {})
-            return {metric_label(label): int(scores["support"]) for label, scores in by_label.items() if label}
-    return {}
+    wanted = [(run.id, metric) for run in runs for metric in metrics if metric in run.metrics]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = zip(wanted, pool.map(read, wanted), strict=True)
+        return {key: values for key, values in found if values}
 
 
 def check_metric(runs: Sequence[Run], metric: str) -> None:
@@ -236,4 +266,5 @@ def _plain(stored: StoredRun) -> Run:
         params={name: plain_param(name, value) for name, value in stored.data.params.items()},
         metrics=dict(stored.data.metrics),
         tags=dict(stored.data.tags),
+        artifact_uri=stored.info.artifact_uri or "",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from twinner.parameters import PARAMETERS
-from twinner.report.runs import LOWER_IS_BETTER, Run, number
+from twinner.report.runs import LOWER_IS_BETTER, NUMERIC, Run, number
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 NOT_REPEATED = ("export", "model_name")  # where a result goes, not how it is made
@@ -26,17 +26,19 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it holds numbers, which stand to the right and sort by value."""
-        return self.kind == "metric" or self.key in ALWAYS_SHOWN[:4]
+        return self.kind == "metric" or (self.kind == "param" and self.key in NUMERIC)
 
     def cell(self, run: Run) -> tuple[str, str]:
-        """The text of a run's cell, and what it sorts by (empty: last)."""
+        """The text of a run's cell, and what it sorts by (empty: last), for numbers to six digits."""
         if self.kind == "metric":
             value = run.metrics.get(self.key)
-            return ("", "") if value is None else (f"{value:,.{self.digits}f}", "" if value != value else repr(value))
+            return (
+                ("", "") if value is None else (f"{value:,.{self.digits}f}", "" if value != value else f"{value:.6g}")
+            )
         if self.kind == "param":
             text = run.params.get(self.key, "")
             amount = number(text) if self.numeric else None
-            return text, text if amount is None else repr(amount)
+            return text, text if amount is None else f"{amount:.6g}"
         text = {
             "framework": run.framework,
             "corpus": run.corpus,

@@ -1,0 +1,122 @@
+"""What is read back from artifacts, and what is said of those that are missing, broken or of another test set."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from training_runs import log_training  # type: ignore[import-not-found]
+from twinner.report.artifacts import fetch_artifacts
+from twinner.report.predictions import Evidence, read_evidence
+from twinner.report.runs import Run, find_training_runs
+
+SENTENCES = [("Anna in Ulm", "B-PER O B-LOC", "B-PER O O"), ("New York", "B-LOC I-LOC", "B-LOC I-LOC")]
+
+
+def evidence() -> Evidence:
+    return read_evidence(find_training_runs())
+
+
+def place(run: str) -> Path:
+    """The folder of a run's artifacts."""
+    return Path(mlflow.get_run(run).info.artifact_uri.removeprefix("file://"))
+
+
+def test_tokens_tags_and_what_was_seen_come_back_by_sentence(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES, seen=["Anna"])
+    found = evidence()
+    one = found.predictions[run]
+    assert one.tokens == [("Anna", "in", "Ulm"), ("New", "York")]
+    assert one.gold == [("B-PER", "O", "B-LOC"), ("B-LOC", "I-LOC")]
+    assert one.predicted == [("B-PER", "O", "O"), ("B-LOC", "I-LOC")]
+    assert one.seen == {(0, (0, 1, "PER")): True, (0, (2, 3, "LOC")): False, (1, (0, 2, "LOC")): False}
+    assert one.f1 == pytest.approx(2 * 2 / (2 + 3))
+    assert found.support == {"PER": 1, "LOC": 2}  # counted, for the report's schemes are empty
+    assert found.lacking == {}
+
+
+def test_rows_may_stand_in_any_order(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    before = evidence().predictions[run]
+    file = place(run) / "inference.parquet"
+    pd.read_parquet(file).sample(frac=1, random_state=1).to_parquet(file)
+    after = evidence().predictions[run]
+    assert (after.tokens, after.gold, after.predicted) == (before.tokens, before.gold, before.predicted)
+
+
+def test_the_support_is_that_of_the_entity_report_in_the_spelling_of_metrics(experiment: str) -> None:
+    log_training(support={"DRUG": 7, "a&b": 2})
+    log_training()
+    assert evidence().support == {"DRUG": 7, "a_b": 2}
+
+
+def test_without_text_there_are_no_tokens(experiment: str) -> None:
+    run = log_training(sentences=[("", gold, predicted) for _, gold, predicted in SENTENCES])
+    assert evidence().predictions[run].tokens is None
+
+
+def test_a_run_that_holds_no_predictions_says_so(experiment: str) -> None:
+    run = log_training()
+    assert evidence().lacking == {run: "holds no inference.parquet"}
+
+
+def test_a_deleted_artifact_is_as_good_as_none(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    for file in place(run).iterdir():
+        file.unlink()
+    place(run).rmdir()
+    assert evidence().lacking == {run: "holds no inference.parquet"}
+
+
+@pytest.mark.parametrize("broken", ["parquet", "json", "columns", "tags", "shape"])
+def test_an_artifact_that_can_not_be_read_is_left_out(experiment: str, broken: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    table = place(run) / "inference.parquet"
+    if broken == "parquet":
+        table.write_bytes(b"PAR1 or not")
+    elif broken == "json":
+        (place(run) / "entity_report.json").write_text("{", encoding="utf-8")
+    elif broken == "columns":
+        pd.DataFrame({"sentence": [0]}).to_parquet(table)
+    elif broken == "tags":
+        pd.read_parquet(table).assign(prediction=None).to_parquet(table)
+    else:
+        (place(run) / "entity_report.json").write_text(json.dumps(["entities"]), encoding="utf-8")
+    found = evidence()
+    assert found.predictions == {}
+    assert found.lacking[run].startswith("holds artifacts that can't be read (")
+
+
+def test_runs_whose_gold_tags_differ_are_not_compared(experiment: str) -> None:
+    other = log_training(sentences=[("Anna in Ulm", "O O B-LOC", "O O O"), SENTENCES[1]])
+    first = log_training(sentences=SENTENCES)  # the newest comes first
+    found = evidence()
+    assert list(found.predictions) == [first]
+    assert found.lacking == {other: "was scored on other gold tags"}
+
+
+def test_what_comes_over_a_network_is_kept_and_fetched_anew_once_it_has_changed(
+    experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = log_training(sentences=SENTENCES)
+    (run,) = find_training_runs()
+    remote = Run(**{**vars(run), "artifact_uri": "s3://bucket/artifacts"})
+    fetched = []
+
+    def download(artifact_path: str, **arguments: str) -> str:
+        fetched.append(artifact_path)
+        return original(artifact_path=artifact_path, **arguments)
+
+    original = mlflow.artifacts.download_artifacts
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    for _ in range(2):
+        files = fetch_artifacts([remote], ["inference.parquet", "no-such-file"])
+        assert files[identity]["inference.parquet"].read_bytes()[:4] == b"PAR1"
+        assert "no-such-file" not in files[identity]
+    assert fetched == ["inference.parquet"]
+    original_file = place(identity) / "inference.parquet"
+    original_file.write_bytes(original_file.read_bytes() + b"more")
+    kept = fetch_artifacts([remote], ["inference.parquet"])[identity]["inference.parquet"]
+    assert fetched == ["inference.parquet"] * 2
+    assert kept.read_bytes().endswith(b"more")

@@ -1,0 +1,95 @@
+"""What other programs and the terminal get, held against what was logged."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from test_page import log_two_with_predictions  # type: ignore[import-not-found]
+from training_runs import log_training  # type: ignore[import-not-found]
+from twinner.report import build_report
+
+
+def only_test_set(text: str) -> dict[str, Any]:
+    """The one test set of a summary, which is JSON as other programs read it: no NaN, no Infinity."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    (found,) = json.loads(text, parse_constant=refuse)["test_sets"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_summary_holds_the_answer(experiment: str) -> None:
+    best, second = log_two_with_predictions()
+    found = only_test_set(build_report().summary)
+    assert found["winner"]["run_id"] == best
+    assert found["winner"]["value"] == 0.8
+    assert found["winner"]["model_uri"] == f"runs:/{best}/model"
+    assert found["winner"]["command"].startswith("mlflow run . -e spacy_train -P corpus=demo")
+    assert found["winner"]["params"]["drop_rate"] == "0.2"
+    low, high = found["winner"]["test_f1_interval"]
+    assert low < 0.8 < high
+    assert found["runner_up"]["run_id"] == second
+    assert found["comparison"]["significant"]
+    assert found["comparison"]["difference"] == pytest.approx(0.8 - 6 / 11)
+    assert found["ranking"] == [best, second]
+    assert "spaCy: train for more than 3 epochs" in [advice["what"] for advice in found["advice"]]
+
+
+def test_a_value_that_is_no_number_leaves_the_summary_valid(experiment: str) -> None:
+    log_training(name="odd", metrics={"training_time": float("nan"), "test_time": float("inf")})
+    failed = log_training(
+        name="failed", test_f1=None, status="FAILED", tags={"twinner.test_digest": "aaaa000011112222"}
+    )
+    found = only_test_set(build_report().summary)
+    assert "training_time" not in found["winner"]["metrics"]
+    assert found["comparison"] is None
+    assert found["unranked"] == {failed: "FAILED"}
+
+
+def test_every_run_has_a_line_in_the_table(experiment: str) -> None:
+    text = 'comma, "quote"\nline |'
+    log_training(name="low", test_f1=0.7, params={"vectors": text})
+    high = log_training("sparknlp", name="high", test_f1=0.9)
+    log_training(name="failed", test_f1=None, status="FAILED", tags={"twinner.error": text})
+    rows = list(csv.DictReader(io.StringIO(build_report().runs)))
+    assert [(row["name"], row["rank"], row["status"]) for row in rows] == [
+        ("high", "1", "FINISHED"),
+        ("low", "2", "FINISHED"),
+        ("failed", "", "FAILED"),
+    ]
+    assert (rows[0]["run_id"], rows[0]["framework"], rows[0]["params.drop_rate"]) == (high, "Spark NLP", "0.2")
+    assert [row["metrics.test_f1"] for row in rows] == ["0.9", "0.7", ""]
+    assert rows[1]["params.vectors"] == rows[2]["error"] == text
+
+
+def test_the_terminal_gets_the_answer_and_a_table(experiment: str) -> None:
+    best, _ = log_two_with_predictions()
+    log_training(name="third", test_f1=0.5, params={"drop_rate": "0.1"})
+    for number in range(20):
+        log_training(name=f"more {number}", test_f1=0.1, status="FAILED")
+    lines = build_report().markdown.splitlines()
+    assert lines[0] == "# spaCy leads on demo with test_f1 0.800"
+    assert f"- model: `runs:/{best}/model`" in lines
+    assert any(line.startswith("- runner-up: second, test_f1 0.5455") and "significant (p = " in line for line in lines)
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert table[0] == ["Rank", "Run", "Framework", "drop_rate", "F1", "Precision", "Recall"]
+    assert [row[:5] for row in table[2:6]] == [
+        ["1", "best", "spaCy", "0.2", "0.8"],
+        ["2", "second", "Spark NLP", "0.2", "0.5455"],
+        ["3", "third", "spaCy", "0.1", "0.5"],
+        ["–", "more 19 (failed)", "spaCy", "0.2", "0.1"],
+    ]
+    assert len(table) == 2 + 20
+    assert "3 more runs are on the page." in lines
+
+
+def test_hostile_names_do_nothing_to_the_terminal(experiment: str) -> None:
+    log_training(name="\x1b[31mred|\u202etxt\nline", test_f1=0.9)
+    shown = build_report().markdown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "�[31mred\\|�txt line" in shown
