@@ -83,9 +83,25 @@ class SmallTask:
         self.trainers: list[SparkNlpTrainer] = []
         self._folders = folders
 
-    def fit(self, *, drop_rate: float = 0.3, epochs: int = 3, seed: int = 0) -> Trained:
+    def fit(
+        self,
+        *,
+        drop_rate: float = 0.3,
+        epochs: int = 3,
+        seed: int = 0,
+        embeddings: str = "word2vec",
+        embedding_cache: bool = True,
+    ) -> Trained:
         """Train, save, load back, and predict dev."""
-        trainer = SparkNlpTrainer(drop_rate=drop_rate, epochs=epochs, seed=seed, batch_size=16, lr=0.01)
+        trainer = SparkNlpTrainer(
+            drop_rate=drop_rate,
+            epochs=epochs,
+            seed=seed,
+            batch_size=16,
+            lr=0.01,
+            embeddings=embeddings,
+            embedding_cache=embedding_cache,
+        )
         self.trainers.append(trainer)
         told: list[tuple[float, Epoch]] = []
         best = trainer.train(self.train, self.dev, lambda epoch: told.append((time.monotonic(), epoch)))

@@ -34,6 +34,7 @@ FINAL = {
     "macro avg_f1-score",
     "weighted avg_f1-score",
     "best_epoch",
+    "test_tokenized_otherwise",
     *COSTS,
 }
 

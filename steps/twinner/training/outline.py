@@ -88,6 +88,8 @@ def train_and_track(
                 test_time = time.perf_counter() - began
             with phase("evaluate"):
                 evaluation = evaluate(train, corpus.test, [p.tags for p in predictions], corpus.labels)
+                as_given = trainer.tokens([sentence.text for sentence in corpus.test])
+                differing = sum(s.tokens != found for s, found in zip(corpus.test, as_given, strict=True))
                 title = f"{trainer.framework} on {corpus.name}"
                 keep_text = settings["log_text"] == "yes"
                 _write_outputs(outputs, title, corpus, predictions, evaluation, keep_text)
@@ -106,6 +108,7 @@ def train_and_track(
                 "test_words_per_second": _words(corpus.test) / test_time,
                 "peak_memory_mb": memory.megabytes,
                 "best_epoch": float(best_epoch),
+                "test_tokenized_otherwise": differing / len(corpus.test),
             }
             run.log_results(metrics)
         finally:

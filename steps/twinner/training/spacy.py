@@ -196,6 +196,11 @@ class SpacyTrainer:
         """The loaded pipeline, tokenizer included."""
         return self._trained
 
+    def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tokens that the pipeline splits raw texts into."""
+        docs = map(self._trained.make_doc, texts)
+        return [tuple(token.text for token in doc if not token.is_space) for doc in docs]
+
     def close(self) -> None:
         """Remove the work folder."""
         shutil.rmtree(self._work, ignore_errors=True)

@@ -19,8 +19,9 @@ import sparknlp
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.wrapper import JavaEstimator, JavaTransformer
 from pyspark.sql import DataFrame, SparkSession
-from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel, Tokenizer
+from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel, SentenceDetector, Tokenizer
 from sparknlp.base import DocumentAssembler
 
 from twinner.cache import cache_folder
@@ -195,12 +196,11 @@ class SparkNlpTrainer:
 
     @_telling_java_errors
     def pipeline(self) -> PipelineModel:
-        """From the column `text` to `entities`, with the model that was loaded back; each text is one sentence."""
+        """From the column `text` to `entities`, sentence by sentence, with the model that was loaded back."""
         assert self._embedder is not None
         assert self._reloaded is not None
         stages = [
-            DocumentAssembler().setInputCol("text").setOutputCol("document"),
-            _tokenizer(self._whole_tokens),
+            *_splitters(self._whole_tokens),
             self._embedder.annotator,
             self._reloaded,
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
@@ -212,6 +212,14 @@ class SparkNlpTrainer:
             self._spark._jsc.hadoopConfiguration().set("fs.defaultFS", os.environ["MLFLOW_DFS_TMP"])
         empty = self._spark.createDataFrame([], "text string")
         return Pipeline(stages=stages).fit(empty)
+
+    @_telling_java_errors
+    def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tokens that the pipeline splits raw texts into."""
+        rows = self._spark.createDataFrame(list(enumerate(texts)), "id int, text string")
+        split = Pipeline(stages=_splitters(self._whole_tokens)).fit(rows).transform(rows)
+        found = {row.id: tuple(row.tokens) for row in split.selectExpr("id", "token.result as tokens").collect()}
+        return [found[i] for i in range(len(texts))]
 
     def close(self) -> None:
         """Stop the Spark session, if it was started here, and remove what was written on the way."""
@@ -307,6 +315,15 @@ def _whole_tokens(train: Sequence[Sentence]) -> list[str]:
 def _would_break(token: str) -> bool:
     outer = token[0] in PUNCTUATION or token[-1] in PUNCTUATION
     return outer and not all(character in PUNCTUATION for character in token) and not re.search(r"\s", token)
+
+
+def _splitters(whole_tokens: Sequence[str]) -> list[JavaTransformer | JavaEstimator]:
+    """From the column `text` to `document`, which has an annotation for each sentence, and `token`."""
+    return [
+        DocumentAssembler().setInputCol("text").setOutputCol("text_document"),
+        SentenceDetector().setInputCols(["text_document"]).setOutputCol("document"),
+        _tokenizer(whole_tokens),
+    ]
 
 
 def _tokenizer(whole_tokens: Sequence[str]) -> Tokenizer:

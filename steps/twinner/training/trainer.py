@@ -76,6 +76,10 @@ class Trainer(Protocol):
         """The loaded model from raw text to entities, as `flavor` logs it."""
         ...
 
+    def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tokens that the pipeline splits raw texts into."""
+        ...
+
     def close(self) -> None:
         """Free what the framework holds (a session, processes)."""
         ...
