@@ -15,6 +15,7 @@ from spacy.cli import init_config
 from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
 from twinner.training.spacy import SpacyTrainer
+from twinner.training.spacy_config import OURS
 from twinner.training.trainer import Epoch
 
 STEPS = Path(__file__).resolve().parents[2] / "steps"
@@ -174,6 +175,14 @@ def test_equal_trainings_write_equal_bytes_in_any_process(small_corpus: Path, tm
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_updates_are_those_of_spacy_itself(corpus: Corpus, tmp_path: Path) -> None:
+    # What annotates goes through nlp.update; tok2vec's annotation, a tensor, is of no weight for the NER.
+    annotating = tmp_path / "annotating.cfg"
+    given = OURS.read_text(encoding="utf-8").replace("[training]", '[training]\nannotating_components = ["tok2vec"]')
+    annotating.write_text(given, encoding="utf-8")
+    assert curves(fit(corpus)[1]) == curves(fit(corpus, config=str(annotating))[1])
 
 
 def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
