@@ -127,6 +127,8 @@ def test_vectors_reach_the_model(corpus: Corpus, tmp_path: Path) -> None:
         trainer.save(tmp_path)
         trainer.load(tmp_path)
         assert trainer.pipeline().vocab.get_vector("Ulm").tolist() == [1.0, 2.0, 3.0]
+        layers = {layer.name for layer in trainer.pipeline().get_pipe("tok2vec").model.walk()}
+        assert "static_vectors" in layers
     finally:
         trainer.close()
 
@@ -208,8 +210,8 @@ def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path)
     finally:
         again.close()
     assert str(caught.value) == (
-        "the corpus has the labels ORG, which the model of init lacks; train on its labels (LOC, PER), or leave init"
-        " empty"
+        "the corpus has the labels ORG, which the model to train on from lacks; give a corpus with its labels (LOC,"
+        " PER), or train from nothing"
     )
 
 

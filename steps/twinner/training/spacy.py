@@ -113,7 +113,7 @@ class SpacyTrainer:
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
         """Train epoch by epoch; the model of the best one by `dev_f1` (the first of equals) is the one that is kept.
 
-        Errors: BadInput for labels that the model of `init` does not know, and for a checkpoint of another config.
+        Errors: BadInput for labels that a model to train on from does not know, and for a checkpoint of another config.
         """
         self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
         for split, sentences in (("train", train), ("dev", dev)):
@@ -121,8 +121,7 @@ class SpacyTrainer:
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
         labels = {label for sentence in train for _, _, label in sentence.entities}
-        if self._init:
-            _check_labels(nlp, labels)
+        _check_labels(nlp, labels)
         loop = _Loop(nlp, self._seed)
         config = _text(nlp, self._work, self._init)
         epochs: list[Epoch] = []
@@ -342,12 +341,12 @@ def _text(nlp: Language, *folders: Path | str) -> str:
 
 
 def _check_labels(nlp: Language, labels: set[str]) -> None:
-    """Refuse labels that a model can't learn any more."""
+    """Refuse labels that an NER which does not start from nothing can't learn any more."""
     known = nlp.get_pipe("ner").labels
     if unknown := sorted(labels.difference(known)):
         raise BadInput(
-            f"the corpus has the labels {', '.join(unknown)}, which the model of init lacks",
-            f"train on its labels ({', '.join(known)}), or leave init empty",
+            f"the corpus has the labels {', '.join(unknown)}, which the model to train on from lacks",
+            f"give a corpus with its labels ({', '.join(known)}), or train from nothing",
         )
 
 
