@@ -162,7 +162,7 @@ def test_stopped_again_while_it_goes_on_both_runs_are_killed(here: Place, killed
         wait_until(lambda: Checkpoint(killed).in_use, process)
         assert refuse(killed) == f"resume={killed}: that run is still training; wait for its end, or stop it first"
         process.terminate()
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=300) == 130
     finally:
         process.kill()
     for run in (here.client.get_run(killed), here.client.get_run(stand_in)):

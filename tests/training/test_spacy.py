@@ -15,6 +15,7 @@ from spacy.cli import init_config
 from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
 from twinner.training.spacy import SpacyTrainer
+from twinner.training.spacy_config import OURS
 from twinner.training.trainer import Epoch
 
 STEPS = Path(__file__).resolve().parents[2] / "steps"
@@ -126,6 +127,8 @@ def test_vectors_reach_the_model(corpus: Corpus, tmp_path: Path) -> None:
         trainer.save(tmp_path)
         trainer.load(tmp_path)
         assert trainer.pipeline().vocab.get_vector("Ulm").tolist() == [1.0, 2.0, 3.0]
+        layers = {layer.name for layer in trainer.pipeline().get_pipe("tok2vec").model.walk()}
+        assert "static_vectors" in layers
     finally:
         trainer.close()
 
@@ -176,6 +179,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+def test_updates_are_those_of_spacy_itself(corpus: Corpus, tmp_path: Path) -> None:
+    # What annotates goes through nlp.update; tok2vec's annotation, a tensor, is of no weight for the NER.
+    annotating = tmp_path / "annotating.cfg"
+    given = OURS.read_text(encoding="utf-8").replace("[training]", '[training]\nannotating_components = ["tok2vec"]')
+    annotating.write_text(given, encoding="utf-8")
+    assert curves(fit(corpus)[1]) == curves(fit(corpus, config=str(annotating))[1])
+
+
 def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
     first = SpacyTrainer("xx", 0.2, 3, 0.01, 100, 0, 0)
     told: list[Epoch] = []
@@ -199,8 +210,8 @@ def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path)
     finally:
         again.close()
     assert str(caught.value) == (
-        "the corpus has the labels ORG, which the model of init lacks; train on its labels (LOC, PER), or leave init"
-        " empty"
+        "the corpus has the labels ORG, which the model to train on from lacks; give a corpus with its labels (LOC,"
+        " PER), or train from nothing"
     )
 
 

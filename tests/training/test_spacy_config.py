@@ -97,6 +97,17 @@ def test_our_corpora_take_the_place_of_a_configs_but_how_they_are_read_stays(tmp
     assert (corpora["dev"]["@readers"], corpora["dev"]["path"]) == ("spacy.Corpus.v1", "dev.spacy")
 
 
+def test_vectors_of_a_config_stay_unless_others_are_given(tmp_path: Path) -> None:
+    spacy.blank("xx").to_disk(tmp_path / "own")
+    file = tmp_path / "mine.cfg"
+    own = str(tmp_path / "own")
+    file.write_text(OURS.read_text(encoding="utf-8").replace("vectors = null", f'vectors = "{own}"'), encoding="utf-8")
+    assert made(str(file)).interpolate()["initialize"]["vectors"] == own
+    spacy.blank("xx").to_disk(tmp_path / "others")
+    others = str(tmp_path / "others")
+    assert made(str(file), vectors=others).interpolate()["initialize"]["vectors"] == others
+
+
 def test_the_language_of_a_config_is_found_and_auto_if_there_is_none(tmp_path: Path) -> None:
     init_config(lang="de", pipeline=["ner"]).to_disk(tmp_path / "mine.cfg")
     assert language_of(str(tmp_path / "mine.cfg")) == "de"

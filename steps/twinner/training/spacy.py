@@ -17,6 +17,7 @@ import spacy
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc, DocBin
+from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import subdivide_batch
 from spacy.util import registry, resolve_dot_names
@@ -112,7 +113,7 @@ class SpacyTrainer:
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
         """Train epoch by epoch; the model of the best one by `dev_f1` (the first of equals) is the one that is kept.
 
-        Errors: BadInput for labels that the model of `init` does not know, and for a checkpoint of another config.
+        Errors: BadInput for labels that a model to train on from does not know, and for a checkpoint of another config.
         """
         self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
         for split, sentences in (("train", train), ("dev", dev)):
@@ -120,8 +121,7 @@ class SpacyTrainer:
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
         labels = {label for sentence in train for _, _, label in sentence.entities}
-        if self._init:
-            _check_labels(nlp, labels)
+        _check_labels(nlp, labels)
         loop = _Loop(nlp, self._seed)
         config = _text(nlp, self._work, self._init)
         epochs: list[Epoch] = []
@@ -232,6 +232,9 @@ class _Loop:
         self._examples = list(read(nlp))
         self._step = 0
         self._trained = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
+        # Of other components who knows; and what annotates writes into the examples.
+        known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
+        self._leave_examples_alone = known and not settings["annotating_components"]
 
     def epoch(self, number: int) -> float:
         """Update the model by every example once; the loss of the NER, summed up."""
@@ -241,14 +244,7 @@ class _Loop:
             if settings["before_update"]:
                 settings["before_update"](self._nlp, {"step": self._step, "epoch": number - 1})
             for part in subdivide_batch(batch, settings["accumulate_gradient"]):
-                self._nlp.update(
-                    part,
-                    drop=settings["dropout"],
-                    losses=losses,
-                    sgd=False,
-                    exclude=settings["frozen_components"],
-                    annotates=settings["annotating_components"],
-                )
+                self._update(part, losses)
             for pipe in self._trained:
                 pipe.finish_update(self.optimizer)
             self._count()
@@ -275,7 +271,23 @@ class _Loop:
             for name in ("mom1", "mom2", "averages", "nr_update", "last_seen")
         }
 
-    def _batches(self, number: int) -> Iterator[list[Any]]:
+    def _update(self, batch: list[Example], losses: dict[str, float]) -> None:
+        """Do as `nlp.update`, which copies the examples and so aligns them anew each time: here they are left as is."""
+        settings = self._settings
+        if self._leave_examples_alone:
+            for pipe in self._trained:
+                pipe.update(batch, drop=settings["dropout"], losses=losses)
+        else:
+            self._nlp.update(
+                batch,
+                drop=settings["dropout"],
+                losses=losses,
+                sgd=False,
+                exclude=settings["frozen_components"],
+                annotates=settings["annotating_components"],
+            )
+
+    def _batches(self, number: int) -> Iterator[list[Example]]:
         fix_random_seed(random.Random(f"{self._seed} {number}").getrandbits(32))
         self.steps_of_last_epoch = 0
         order = random.sample(self._examples, len(self._examples))
@@ -334,12 +346,12 @@ def _text(nlp: Language, *folders: Path | str) -> str:
 
 
 def _check_labels(nlp: Language, labels: set[str]) -> None:
-    """Refuse labels that a model can't learn any more."""
+    """Refuse labels that an NER which does not start from nothing can't learn any more."""
     known = nlp.get_pipe("ner").labels
     if unknown := sorted(labels.difference(known)):
         raise BadInput(
-            f"the corpus has the labels {', '.join(unknown)}, which the model of init lacks",
-            f"train on its labels ({', '.join(known)}), or leave init empty",
+            f"the corpus has the labels {', '.join(unknown)}, which the model to train on from lacks",
+            f"give a corpus with its labels ({', '.join(known)}), or train from nothing",
         )
 
 

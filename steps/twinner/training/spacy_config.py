@@ -40,9 +40,10 @@ def training_config(
         for place, value in overrides.items():
             _set(filled, place, value)
         _read_from(filled, paths)
-        filled["paths"]["vectors"] = _vectors(vectors, filled["nlp"]["lang"]) if vectors else None
         if vectors:
-            filled["initialize"]["vectors"] = vectors
+            filled["paths"]["vectors"] = filled["initialize"]["vectors"] = _vectors(vectors, filled["nlp"]["lang"])
+            if file == OURS:
+                _set(filled, "components.tok2vec.model.embed.include_static_vectors", True)
         if source is not None:
             _start_from(filled, source, init)
         names = filled["nlp"]["pipeline"]
