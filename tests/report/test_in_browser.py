@@ -21,6 +21,7 @@ class Watched:
 
     def __init__(self, browser: Any, file: Path, width: int, scheme: str) -> None:
         self.tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.tab.set_default_timeout(120_000)  # a busy machine is no failure
         self.wrong: list[str] = []
         self.tab.on("console", lambda message: self.wrong.append(message.text))
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -247,6 +248,13 @@ def test_it_prints_on_a4(browser: Any, report: Path) -> None:
     page.wait_for_plots()
     page.tab.emulate_media(media="print")
     assert page.tab.locator(".tools").first.is_hidden()
+    head = page.tab.locator("table").first.locator("thead")
+    assert head.get_by_text("Recall").is_visible()
+    assert head.get_by_text("Training (s)").is_hidden()
+    assert page.tab.get_by_text("stand in runs.csv").first.is_visible()
+    assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    heights = page.tab.locator(".plot").evaluate_all("plots => plots.map((plot) => plot.offsetHeight)")
+    assert min(heights) > 100
     assert page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b2430"
     paper = page.tab.pdf(prefer_css_page_size=True)
     assert paper.startswith(b"%PDF")

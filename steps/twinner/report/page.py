@@ -31,6 +31,7 @@ from twinner.report.templating import render
 from twinner.report.why import confusions, differing_sentences, disagreements, kinds_by_run
 
 DETAILED = 6  # test sets that are looked into; those with fewer runs get their table alone
+ON_PAPER = ("Run", "Parameters", "Ranked by", "Test scores")  # groups of columns, the first ones of the table
 MOST_FAILURES = 50  # whose words are shown
 
 
@@ -97,6 +98,8 @@ def build_report(
 def _view(studied: Study, number: int, log_text: bool) -> dict[str, Any]:
     """What the template shows of one section."""
     section = studied.section
+    groups = [(name, len(list(group))) for name, group in groupby(section.columns, lambda column: column.group)]
+    on_paper = [width for name, width in groups if name in ON_PAPER]
     return {
         "number": number,
         "section": section,
@@ -104,7 +107,9 @@ def _view(studied: Study, number: int, log_text: bool) -> dict[str, Any]:
         "corpora": sorted({run.corpus for run in section.runs} - {""}),
         "rivals": _rivals(section),
         "command": command_again(section.winner) if section.winner else "",
-        "groups": [(name, len(list(group))) for name, group in groupby(section.columns, lambda column: column.group)],
+        "groups": groups,
+        "printed": 2 + sum(on_paper),  # rank and name come first
+        "printed_groups": len(on_paper),
         "links": {run.id: link for run in section.runs if (link := _link(run))},
         "pictures": [_embedded(picture) for picture in _pictures(studied)],
         "seeds": [setting for setting in studied.settings if len(setting.runs) > 1][:DRAWN],

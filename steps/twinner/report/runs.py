@@ -133,7 +133,7 @@ def check_store() -> None:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         uri = mlflow.get_tracking_uri()
-        address = make_url(uri).render_as_string(hide_password=True)
+        address = make_url(uri).render_as_string(hide_password=True) if "://" in uri else uri
         words = str(error).split("\n")[0].replace(uri, address)[:LONGEST_CAUSE]
         problem = f"the tracking store {address} does not answer ({words})"
         raise BadInput(problem, "see that it runs, and that MLFLOW_TRACKING_URI names it") from error
