@@ -67,7 +67,7 @@ def test_every_token_has_the_confidence_of_every_tag(trained: Trained, task: Sma
         for tag, confidence, by_tag in zip(prediction.tags, prediction.confidence, prediction.scores, strict=True):
             assert by_tag.keys() == {"O", "B-PER", "B-LOC", "I-LOC"}
             assert by_tag[tag] == confidence
-            assert sum(by_tag.values()) == pytest.approx(1, abs=0.005)  # each has four decimals
+            assert 0.95 < sum(by_tag.values()) < 1.001  # the graph has room for more tags, which get the rest
 
 
 @pytest.mark.parametrize(
