@@ -62,6 +62,20 @@ def test_it_is_in_use_while_the_process_lives_that_claimed_it() -> None:
     assert not checkpoint.in_use
 
 
+def test_a_process_that_ended_but_was_not_waited_for_is_not_alive() -> None:
+    checkpoint = Checkpoint("a-run")
+    checkpoint.claim()
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = {"pid": ended.pid, "started": psutil.Process(ended.pid).create_time()}
+    (checkpoint.folder / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
+    assert checkpoint.in_use
+    ended.kill()
+    while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    assert not checkpoint.in_use
+    ended.wait()
+
+
 def test_a_process_that_took_over_the_number_is_another_one() -> None:
     checkpoint = Checkpoint("a-run")
     checkpoint.claim()

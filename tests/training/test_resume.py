@@ -165,6 +165,7 @@ def test_stopped_again_while_it_goes_on_both_runs_are_killed(here: Place, killed
         assert process.wait(timeout=300) == 130
     finally:
         process.kill()
+        process.wait()
     for run in (here.client.get_run(killed), here.client.get_run(stand_in)):
         assert (run.info.status, run.data.tags["twinner.error"]) == ("KILLED", "interrupted")
     assert Checkpoint(killed).exists

@@ -52,7 +52,8 @@ class Checkpoint:
         """Whether the process that claimed it last is still alive."""
         try:
             owner = json.loads(self._owner.read_text(encoding="utf-8"))
-            return bool(psutil.Process(owner["pid"]).create_time() == owner["started"])
+            process = psutil.Process(owner["pid"])
+            return bool(process.create_time() == owner["started"] and process.status() != psutil.STATUS_ZOMBIE)
         except (OSError, ValueError, psutil.Error):
             return False
 
