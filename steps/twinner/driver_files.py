@@ -11,16 +11,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
+from wsgiref.types import WSGIApplication
 
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 PIECE = 1 << 20  # bytes
 
@@ -51,7 +49,7 @@ class DriverFiles:
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, request: Request) -> "WSGIApplication":
+    def _answer(self, request: Request) -> WSGIApplication:
         try:
             path = self._path(request.path.removeprefix("/webhdfs/v1"))
             operation = OPERATIONS.get((request.method, request.args.get("op", "").upper()))
