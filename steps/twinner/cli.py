@@ -103,3 +103,5 @@ def _be_quiet() -> None:
     warnings.showwarning = show  # type: ignore[assignment]
     for name in ("mlflow", "alembic", "py4j", "pyspark", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # What breaks a call of Java is told by the error that it raises; py4j also reports it, as nobody, with a traceback.
+    logging.root.addFilter(lambda record: record.module != "java_gateway")

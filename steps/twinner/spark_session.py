@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def stop_session() -> None:
         polite.join(timeout=5)
     if gateway is not None:
         gateway._gateway_client.is_connected = False  # objects that are still held are not to be freed in Java
-        with _no_logging():  # py4j would report the calls that are cut here, by the root logger
+        with _silence():  # py4j and pyspark would tell of the calls that are cut here
             gateway.proc.kill()
             gateway.proc.wait()
             if session is not None:
@@ -108,12 +109,13 @@ def stop_session() -> None:
 
 
 @contextlib.contextmanager
-def _no_logging() -> Iterator[None]:
-    """Log nothing for a while, in any thread."""
+def _silence() -> Iterator[None]:
+    """Log nothing and warn of nothing for a while, in any thread."""
     before = logging.root.manager.disable
     logging.disable()
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logging.disable(before)
 
