@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from sparknlp.annotator import BertEmbeddings, NerDLModel
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
@@ -17,6 +20,7 @@ from twinner.training.minilm import minilm_folder
 
 from .conftest import SmallTask, Trained
 
+STEP = Path(__file__).parents[2] / "steps" / "sparknlp_train.py"
 LONG = Sentence.from_tokens(["Anna"] * 700, ["B-PER"] * 700)
 
 Make = Callable[[str], Embedder]
@@ -116,7 +120,6 @@ def test_a_saved_model_that_embeds_nothing_is_bad_input(make: Make, trained: Tra
 @pytest.mark.parametrize(
     ("file", "content", "problem"),
     [
-        ("model.onnx", "no model", "it can't be loaded"),
         ("config.json", "{", "config.json: this is no JSON; export the model again"),
         ("config.json", '{"model_type": "gpt2"}', "model_type 'gpt2' is not known; use one of albert, bert,"),
         ("assets/vocab.txt", None, "it can't be loaded"),
@@ -143,3 +146,20 @@ def test_parts_hold_each_sentence_once_and_are_alike(count: int) -> None:
     assert len(parts) == -(-count // 512)
     sizes = [len(part) for part in parts]
     assert not sizes or max(sizes) - min(sizes) <= 32
+
+
+def test_a_step_with_a_model_that_is_none_ends_in_one_line(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+    # In a process of its own: a session hands out but one model.onnx, and this one is not to reach the other tests.
+    folder = tmp_path / "broken"
+    shutil.copytree(minilm_folder(), folder)
+    (folder / "model.onnx").write_text("no model")
+    process = subprocess.run(
+        [sys.executable, STEP, "--embeddings", folder, "--limit", "10", "--driver-memory", "1g"],
+        cwd=tmp_path,
+        env=os.environ | {"TWINNER_CACHE": str(spark_cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.splitlines()[-1].startswith(f"error: embeddings={folder}: it can't be loaded (")
