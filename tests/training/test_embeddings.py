@@ -56,6 +56,10 @@ def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make
     assert len(by_word["wohnt"]) > 1
 
 
+def test_what_is_kept_is_known_as_the_same_models_when_that_is_loaded_again(make: Make) -> None:
+    assert make("minilm").annotator.getStorageRef() == make("minilm").annotator.getStorageRef()
+
+
 def test_a_sentence_that_is_too_long_is_cut_with_its_labels(make: Make) -> None:
     (row,) = make("minilm").embedded([LONG]).select("token", "label", "embeddings").collect()
     assert len(row.token) == 700

@@ -24,7 +24,7 @@ from twinner.training.minilm import minilm_folder
 
 WORD2VEC_SIZE = 100
 WORD2VEC_PASSES = 5  # over the corpus; with one, Spark NLP's default, vectors of a small corpus stay near random
-FORMAT = 1  # of what is kept: another number makes all that was kept before useless
+FORMAT = 2  # of what is kept: another number makes all that was kept before useless
 BATCH = 32  # sentences that a model embeds at once
 PART = 512  # sentences that one task embeds
 LONGEST = 512  # pieces of words in a sentence: what models of the BERT family take, unless they say otherwise
@@ -84,6 +84,8 @@ class Embedder:
             self._annotator, folder = _model(spark, name, lang, uri)
             self.dimension = self._probe(name)
             self._digest = _digest_of_files(folder)
+            # What is kept must be known again as this model's; by itself Spark NLP gives each loading another name.
+            self._annotator.setStorageRef(self._digest)
 
     @property
     def annotator(self) -> Any:
