@@ -4,7 +4,6 @@ In `steps/`, `python -m twinner.jars` fetches them into the cache ahead of the f
 `python -m twinner.jars --refresh` writes the sha256 and size of every jar that jars.lock names into it.
 """
 
-import contextlib
 import hashlib
 import os
 import platform
@@ -24,7 +23,7 @@ import pyspark
 from filelock import FileLock
 from tqdm import tqdm
 
-from twinner.cache import cache_folder
+from twinner.cache import cache_folder, folder_size
 from twinner.errors import BadInput
 from twinner.java import java_home, java_program, trust_options
 
@@ -158,7 +157,7 @@ def _run_ivy(jars: list[Jar], folder: Path) -> str:
         try:
             while process.poll() is None:
                 time.sleep(0.1)
-                bar.update(_bytes_in(folder / "jars") - bar.n)
+                bar.update(folder_size(folder / "jars") - bar.n)
         finally:
             process.kill()
     return log.read_text(encoding="utf-8", errors="replace")
@@ -211,15 +210,6 @@ def _reason(output: str) -> str:
         return f"{gone[1]} is not there"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else "Java printed nothing"
-
-
-def _bytes_in(folder: Path) -> int:
-    """The bytes that have arrived in a folder so far; files may vanish while it is read."""
-    total = 0
-    for path in folder.glob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
-    return total
 
 
 def _sha256(path: Path) -> str:

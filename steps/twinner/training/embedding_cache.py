@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import ReadWriteLock, Timeout
 
+from twinner.cache import folder_size
 from twinner.errors import BadInput
 
 LIMIT = 20_000  # megabytes, unless TWINNER_EMBEDDINGS_MB says otherwise
@@ -70,7 +71,7 @@ class EmbeddingCache:
         entries = [path for path in folders if "." not in path.name]
         with contextlib.suppress(FileNotFoundError):  # another process evicts too
             entries.sort(key=lambda path: path.stat().st_mtime)
-        sizes = {path: _size(path) for path in entries}
+        sizes = {path: folder_size(path) for path in entries}
         excess = sum(sizes.values()) - self._limit
         for path in entries:
             if excess <= 0:
@@ -99,11 +100,3 @@ def _limit() -> int:
     if not text.isdecimal():
         raise BadInput(f"TWINNER_EMBEDDINGS_MB is {text!r}", "set it to a whole number of megabytes")
     return int(text)
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
-    return total

@@ -52,7 +52,6 @@ class Embedder:
     """Embeds sentences for NerDLApproach, and keeps what it computed.
 
     dimension: of the vector of a token. It is known, and what is wrong with `name` was found, before anything costly.
-    found: how often something was there already.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class Embedder:
         self._kept = kept
         self._work = work
         self._uri = uri
-        self.found = 0
         self._annotator: Any = None
         self._digest = ""
         if name == "word2vec":
@@ -124,7 +122,7 @@ class Embedder:
 
     def _kept_or_made(self, key: str, make: Callable[[Path], None]) -> Path:
         try:
-            folder, found = self._kept.get(key, make)
+            folder, _ = self._kept.get(key, make)
         except (OSError, Py4JError, PySparkException) as error:
             if self._kept is self._work:
                 raise
@@ -132,8 +130,7 @@ class Embedder:
                 f"warning: the embedding cache can't be used ({java_cause(error)}): going on without", file=sys.stderr
             )
             self._kept = self._work
-            folder, found = self._work.get(key, make)
-        self.found += found
+            folder, _ = self._work.get(key, make)
         return folder
 
     def _train_word2vec(self, train: Sequence[Sentence], folder: Path) -> None:

@@ -30,9 +30,8 @@ from twinner.errors import BadInput
 from twinner.evaluation import dev_scores
 from twinner.training.checkpoint import Checkpoint, State
 from twinner.training.spacy_config import training_config
-from twinner.training.trainer import Epoch, Prediction
+from twinner.training.trainer import Epoch, Prediction, check_reloaded, sample_of
 
-SAMPLE = 100  # sentences that a model which was loaded back must predict as before
 DATA = "data/spacy"  # where the logged corpora are, for the logged config to find
 
 
@@ -115,7 +114,7 @@ class SpacyTrainer:
 
         Errors: BadInput for labels that a model to train on from does not know, and for a checkpoint of another config.
         """
-        self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
+        self._sample = sample_of(train, dev)
         for split, sentences in (("train", train), ("dev", dev)):
             write_corpus(sentences, self._corpora[split])
         fix_random_seed(self._seed)
@@ -178,12 +177,7 @@ class SpacyTrainer:
         """Load the model back; raises RuntimeError if it predicts otherwise than the one that was trained."""
         trained = self.predict(self._sample)
         self._nlp = spacy.load(self._work / "model")
-        for sentence, before, after in zip(self._sample, trained, self.predict(self._sample), strict=True):
-            if before.tags != after.tags:
-                raise RuntimeError(
-                    f"the model that was loaded back predicts {after.tags} for {sentence.text!r},"
-                    f" the one that was saved {before.tags}"
-                )
+        check_reloaded(self._sample, trained, self.predict(self._sample))
 
     @fast_products()
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:

@@ -35,13 +35,12 @@ from twinner.training import nerdl_graph, nerdl_log
 from twinner.training.annotations import predictions
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.embeddings import Embedder, check_name
-from twinner.training.trainer import Epoch, Prediction
+from twinner.training.trainer import Epoch, Prediction, check_reloaded, sample_of
 
 PUNCTUATION = ".,;:!?*-()\"'"  # what Spark NLP's tokenizer takes off both ends of a word, by default too
 P = ParamSpec("P")
 R = TypeVar("R")
 LR_DECAY = 0.3  # after n epochs the learning rate is lr / (1 + 0.3 n); with Spark NLP's 0.005 late epochs still jump
-SAMPLE = 100  # sentences on which the reloaded model is compared with the trained one
 
 
 def _telling_java_errors(method: Callable[P, R]) -> Callable[P, R]:
@@ -140,7 +139,7 @@ class SparkNlpTrainer:
         graphs.mkdir()
         nerdl_graph.write_seeded(spark, graph, self.seed, graphs)
 
-        self._sample = (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
+        self._sample = sample_of(train, dev)
         self._whole_tokens = _whole_tokens(train)
         embedder.prepare(train)
         approach = self._approach(graphs, embedder.embedded_file(dev))
@@ -174,12 +173,7 @@ class SparkNlpTrainer:
             saved, loaded = (
                 predictions(model.transform(embedded), self._sample) for model in (self._trained, reloaded)
             )
-            for sentence, before, after in zip(self._sample, saved, loaded, strict=True):
-                if before.tags != after.tags:
-                    raise RuntimeError(
-                        f"the model that was loaded back predicts {after.tags} for {sentence.text!r},"
-                        f" the one that was saved {before.tags}"
-                    )
+            check_reloaded(self._sample, saved, loaded)
         self._reloaded = reloaded
 
     @_telling_java_errors

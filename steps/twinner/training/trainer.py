@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from twinner.corpus import Sentence
 
+SAMPLE = 100  # sentences; see `sample_of`
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -35,6 +37,21 @@ class Prediction:
     tags: tuple[str, ...]
     confidence: tuple[float, ...] | None = None
     scores: tuple[Mapping[str, float], ...] | None = None
+
+
+def sample_of(train: Sequence[Sentence], dev: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """The sentences on which a model that was loaded back is compared with the trained one: of dev, then of train."""
+    return (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
+
+
+def check_reloaded(sample: Sequence[Sentence], saved: Sequence[Prediction], loaded: Sequence[Prediction]) -> None:
+    """Raise RuntimeError if a model predicts otherwise since it was loaded back; a prediction a sentence."""
+    for sentence, before, after in zip(sample, saved, loaded, strict=True):
+        if before.tags != after.tags:
+            raise RuntimeError(
+                f"the model that was loaded back predicts {after.tags} for {sentence.text!r},"
+                f" the one that was saved {before.tags}"
+            )
 
 
 class Trainer(Protocol):
