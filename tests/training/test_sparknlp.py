@@ -1,7 +1,9 @@
+import string
 from pathlib import Path
 
 import pytest
 from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
 from sparknlp.annotator import NerDLModel
 from sparknlp.base import LightPipeline
 from twinner.corpus import Sentence
@@ -52,6 +54,20 @@ def test_equal_seeds_give_equal_scores_and_another_seed_others(trained: Trained,
     assert [p.tags for p in again.predictions] == [p.tags for p in trained.predictions]
     assert [epoch.loss for epoch in other.epochs] != [epoch.loss for epoch in trained.epochs]
     assert scores(other) != scores(trained)
+
+
+def test_what_went_before_in_a_session_does_not_change_a_training(task: SmallTask, spark: SparkSession) -> None:
+    # Scala's set gives some of these another place for having met them in another order.
+    characters = [Sentence.from_tokens([character], ["O"]) for character in string.ascii_lowercase + "()'\"+,-./&=$:"]
+    losses = []
+    for state in (1, 2, 3):
+        getattr(getattr(spark._jvm.scala.util, "Random$"), "MODULE$").setSeed(state)
+        trainer = SparkNlpTrainer(epochs=1, batch_size=16, embeddings="minilm")
+        told: list[Epoch] = []
+        trainer.train([*task.train, *characters], task.dev, told.append)
+        trainer.close()
+        losses.append(told[0].loss)
+    assert len(set(losses)) == 1
 
 
 def test_dropping_nearly_everything_is_worse_than_dropping_little(task: SmallTask) -> None:

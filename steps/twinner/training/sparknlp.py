@@ -144,6 +144,7 @@ class SparkNlpTrainer:
         embedder.prepare(train)
         approach = self._approach(graphs, embedder.embedded_file(dev))
         self._log = self._work / "logs" / f"{approach.uid}.log"
+        _seed_scala(spark, self.seed)
         # NerDLApproach sorts a partition by its first column, `id`: the order of the corpus, if there is but one.
         fit = _Fit(approach, embedder.embedded(train).coalesce(1))
         fit.start()
@@ -327,6 +328,15 @@ def _tokenizer(whole_tokens: Sequence[str]) -> Tokenizer:
         # One expression for all: the tokenizer asks each of its exceptions about each word.
         tokenizer.setExceptions([f"(?:{'|'.join(map(re.escape, whole_tokens))})"])
     return tokenizer
+
+
+def _seed_scala(spark: SparkSession, seed: int) -> None:
+    """Seed the random numbers that all of the session share, with which NerDLApproach orders what it reads.
+
+    It seeds them itself only before the first epoch, when it has read the data once, in a random order, to number the
+    tags and characters as it met them; and the weights that a tag or character gets depend on its number.
+    """
+    getattr(getattr(spark._jvm.scala.util, "Random$"), "MODULE$").setSeed(seed)
 
 
 def _tensorflow_settings(spark: SparkSession) -> list[int]:
