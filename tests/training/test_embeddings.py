@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
@@ -42,8 +43,16 @@ def vectors(rows: DataFrame) -> dict[int, list[list[float]]]:
 def test_minilm_is_set_as_its_files_say(make: Make) -> None:
     embedder = make("minilm")
     assert embedder.dimension == 384
-    assert embedder.annotator.getCaseSensitive() is False
     assert embedder.annotator.getMaxSentenceLength() == 512
+
+
+def test_an_uncased_model_embeds_capitals_as_small_letters_but_leaves_them_in_the_tokens(make: Make) -> None:
+    tokens = ("Köln", "and", "BRUSSELS", "are", "Far", "from", "Ulm")
+    sentences = [Sentence.from_tokens(words, ["O"] * 7) for words in (tokens, [token.lower() for token in tokens])]
+    rows = make("minilm").embedded(sentences).orderBy("id").select("embeddings").collect()
+    capitals, small = ([annotation.embeddings for annotation in row.embeddings] for row in rows)
+    assert np.array(capitals) == pytest.approx(np.array(small), abs=1e-6)
+    assert tuple(annotation.metadata["token"] for annotation in rows[0].embeddings) == tokens
 
 
 def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make: Make, task: SmallTask) -> None:
@@ -72,7 +81,7 @@ def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: Small
     export.annotator.write().save((tmp_path / "saved").as_uri())
     saved = make(str(tmp_path / "saved"))
     assert isinstance(saved.annotator, BertEmbeddings)
-    assert (saved.dimension, saved.annotator.getCaseSensitive()) == (384, False)
+    assert saved.dimension == 384
     assert vectors(saved.embedded(task.dev)) == vectors(export.embedded(task.dev))
 
 

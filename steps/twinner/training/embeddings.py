@@ -20,11 +20,12 @@ from twinner.phases import phase
 from twinner.spark_session import java_cause
 from twinner.training.annotations import sentences_frame
 from twinner.training.embedding_cache import EmbeddingCache
+from twinner.training.letter_case import keep_case
 from twinner.training.minilm import minilm_folder
 
 WORD2VEC_SIZE = 100
 WORD2VEC_PASSES = 5  # over the corpus; with one, Spark NLP's default, vectors of a small corpus stay near random
-FORMAT = 2  # of what is kept: another number makes all that was kept before useless
+FORMAT = 3  # of what is kept: another number makes all that was kept before useless
 BATCH = 32  # sentences that a model embeds at once
 PART = 512  # sentences that one task embeds
 LONGEST = 512  # pieces of words in a sentence: what models of the BERT family take, unless they say otherwise
@@ -195,6 +196,7 @@ def _model(spark: SparkSession, name: str, lang: str, uri: Callable[[Path], str]
         folder = _pretrained(spark, name, lang)
     saved = _kind_of_folder(folder) == "saved"
     annotator = _load_saved(folder, name, uri) if saved else _load_export(spark, folder, name)
+    keep_case(spark, annotator)
     annotator.setInputCols(["document", "token"]).setOutputCol("embeddings")
     if annotator.hasParam("batchSize"):
         annotator.setBatchSize(BATCH)
