@@ -398,7 +398,7 @@ def _lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
         hoverlabel={"namelength": -1},
     )
     figure.update_xaxes(title={"text": x_title}, automargin=True, zeroline=False)
-    figure.update_yaxes(title={"text": y_title}, automargin=True, zeroline=False)
+    figure.update_yaxes(title={"text": y_title, "standoff": 12}, automargin=True, zeroline=False)
 
 
 def _colour(section: Section, framework: str) -> str:
