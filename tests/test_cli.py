@@ -153,8 +153,10 @@ def test_a_bug_is_status_1_with_a_traceback_and_marks_the_joined_run(
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", "LookupError: seed 3")
 
 
-def start(store: str, experiment: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start the script as a user does, in a process group of its own."""
+def start(
+    store: str, experiment: str, *arguments: str, ctrl_c: bool = True, **environment: str
+) -> subprocess.Popen[str]:
+    """Start the script as a user does, in a process group of its own; ctrl_c: not behind a script's `&`."""
     tracking = {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": experiment}
     return subprocess.Popen(
         [sys.executable, str(STEPS / "spacy_train.py"), *arguments],
@@ -163,6 +165,7 @@ def start(store: str, experiment: str, *arguments: str, **environment: str) -> s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL if ctrl_c else signal.SIG_IGN),
     )
 
 
@@ -191,7 +194,8 @@ def test_an_interrupt_while_training_leaves_a_killed_run_and_no_files(
         (place / "tmp").mkdir(parents=True)
         experiments[sent] = client.create_experiment(sent.name, artifact_location=(place / "artifacts").as_uri())
         arguments = ["--corpus", str(small_corpus), "-i", "100000", "--export", str(place / "export")]
-        processes[sent] = start(own_store, sent.name, *arguments, TMPDIR=str(place / "tmp"))
+        ctrl_c = sent == signal.SIGINT
+        processes[sent] = start(own_store, sent.name, *arguments, ctrl_c=ctrl_c, TMPDIR=str(place / "tmp"))
     for sent in signals:
         process, place, deadline = processes[sent], tmp_path / sent.name, time.monotonic() + 120
         while not [run for run in client.search_runs([experiments[sent]]) if "ner.losses" in run.data.metrics]:

@@ -25,7 +25,7 @@ def run(step: Callable[..., object]) -> None:
     """Run a step with the process's arguments and leave the process with its exit status."""
     _be_quiet()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = status_of(step, sys.argv[1:])
     sys.stdout.flush()
     sys.exit(status)
