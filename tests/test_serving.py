@@ -11,7 +11,7 @@ import pytest
 from twinner.training.outline import Result
 
 TEXTS = [
-    "Dr. Anna und Béla fuhren nach Bad Aibling .",
+    "In Bad Aibling traf Béla niemanden .",
     "In Köln traf Ivo niemanden .",
     "Heute regnet es .",
     "",
@@ -35,9 +35,8 @@ def test_the_served_model_finds_what_spacys_finds(served: Any, spacy_run: Result
 def test_offsets_are_characters_into_the_text_with_the_end_exclusive(served: Any) -> None:
     answer = served.predict(pd.DataFrame({"text": TEXTS}))["entities"]
     assert [(e["start"], e["end"], e["text"], e["label"]) for e in answer[0]] == [
-        (4, 8, "Anna", "PER"),
-        (13, 17, "Béla", "PER"),
-        (30, 41, "Bad Aibling", "LOC"),
+        (3, 14, "Bad Aibling", "LOC"),
+        (20, 24, "Béla", "PER"),
     ]
     assert [e["text"] for e in answer[1]] == ["Köln", "Ivo"]
     assert list(answer[2:4]) == [[], []]
@@ -76,4 +75,4 @@ print(json.dumps(list(model.predict(pandas.DataFrame({"text": [sys.argv[2]]}))["
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert [e["text"] for e in json.loads(ended.stdout)] == ["Anna", "Béla", "Bad Aibling"]
+    assert [e["text"] for e in json.loads(ended.stdout)] == ["Bad Aibling", "Béla"]
