@@ -213,8 +213,13 @@ def _local_driver(jars: list[Path]) -> dict[str, str]:
 
 
 def _cluster(jars: list[Path]) -> dict[str, str]:
-    """Settings of a session on a cluster, which gets the jars from the driver."""
-    return {"spark.jars": ",".join(jar.as_uri() for jar in jars)} if jars else {}
+    """Settings of a session on a cluster, which gets the jars from the driver.
+
+    Spark deals tasks out to its workers with the random numbers that all of the session share, those of NerDLApproach
+    too, and does so each second for tasks that wait for a better place. Here none waits, and it does so for new ones.
+    """
+    repeatable = {"spark.scheduler.revive.interval": "1d", "spark.locality.wait": "0s"}
+    return repeatable | ({"spark.jars": ",".join(jar.as_uri() for jar in jars)} if jars else {})
 
 
 def _memory(driver_memory: str) -> int:

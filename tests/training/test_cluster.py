@@ -85,25 +85,9 @@ def test_a_cluster_that_shares_no_files_with_the_driver_trains(master: str, tmp_
     shutil.copytree(
         spark_cache / "jars", cache / "jars", copy_function=os.link if _same_disk(spark_cache, cache) else shutil.copy2
     )
-    store = f"sqlite:///{driver / 'mlflow.db'}"
-    environment = os.environ | {
-        "TWINNER_CACHE": str(cache),
-        "TMPDIR": str(driver),
-        "MLFLOW_TRACKING_URI": store,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    settings = ["--spark-master", master, "--limit", "150", "--epochs", "2", "--driver-memory", "2g"]
-    process = subprocess.run(
-        [sys.executable, PROJECT / "steps" / "sparknlp_train.py", *settings],
-        cwd=driver,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-6000:]
-    client = mlflow.MlflowClient(store)
+    client = mlflow.MlflowClient(f"sqlite:///{driver / 'mlflow.db'}")
+    settings = ["--spark-master", master, "--limit", "150", "--epochs", "3", "--driver-memory", "2g"]
+    train(settings, driver)
     (run,) = client.search_runs(["0"])
     assert run.info.status == "FINISHED"
     assert {"test_f1", "dev_f1", "best_epoch"} <= run.data.metrics.keys()
@@ -115,6 +99,34 @@ def test_a_cluster_that_shares_no_files_with_the_driver_trains(master: str, tmp_
     assert (
         sorted(path.suffix for path in (cache / "embeddings").glob("*/rows")) == [""] * 4
     )  # train, dev, test, and word2vec's sample
+
+    train(settings, driver)
+    losses = [
+        [loss.value for loss in client.get_metric_history(one.info.run_id, "ner.losses")]
+        for one in client.search_runs(["0"])
+    ]
+    assert len(losses[0]) == 3
+    assert losses[0] == losses[1]
+
+
+def train(settings: list[str], driver: Path) -> None:
+    """Train with Spark NLP in a folder, which has the store and the cache."""
+    environment = os.environ | {
+        "TWINNER_CACHE": str(driver / "cache"),
+        "TMPDIR": str(driver),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{driver / 'mlflow.db'}",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    process = subprocess.run(
+        [sys.executable, PROJECT / "steps" / "sparknlp_train.py", *settings],
+        cwd=driver,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-6000:]
 
 
 def _same_disk(one: Path, other: Path) -> bool:
