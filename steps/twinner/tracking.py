@@ -14,6 +14,7 @@ import mlflow.projects
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
@@ -210,17 +211,28 @@ class TrackedRun:
             print(f"The file store has no registry: the model is logged, not registered as {name}.")
             mlflow.set_tag("twinner.registered", "no: a file store has no registry")
             name = ""
-        Model.log(
-            artifact_path=None,
-            name="model",
-            flavor=serving,
-            registered_model_name=name or None,
-            trainer=trainer,
-            example=example,
-        )
+        uri = f"runs:/{self.run_id}/model"
+        if not self._has_model():
+            Model.log(
+                artifact_path=None,
+                name="model",
+                flavor=serving,
+                registered_model_name=name or None,
+                trainer=trainer,
+                example=example,
+            )
+        elif name and "twinner.registered" not in self._run.data.tags:
+            mlflow.register_model(uri, name)
         if name:
             mlflow.set_tag("twinner.registered", name)
-        return f"runs:/{self.run_id}/model"
+        return uri
+
+    def _has_model(self) -> bool:
+        """Whether the run was stopped so late that it has its model: the one of now is the same, to the byte."""
+        if not self._resumed:
+            return False
+        found = self._client.search_logged_models([self.experiment_id], f"source_run_id = '{self.run_id}'")
+        return any(model.status == LoggedModelStatus.READY for model in found)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Place:
         self.folder = folder
         self.corpus = corpus
         self.store = f"sqlite:///{folder}/mlflow.db"
-        self.client = mlflow.MlflowClient(self.store)
+        with chdir(folder):  # makes the store, with its artifacts here, before processes that go side by side would
+            self.client = mlflow.MlflowClient(self.store)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
         own = {"MLFLOW_TRACKING_URI": self.store, "TWINNER_CACHE": str(folder / "cache"), "PATH": path}
@@ -93,9 +94,7 @@ def wait_until(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") ->
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Place:
-    place = Place(tmp_path_factory.mktemp("place"), small_corpus)
-    place.client.search_experiments()  # makes the store, before processes that go side by side would
-    return place
+    return Place(tmp_path_factory.mktemp("place"), small_corpus)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +152,22 @@ def test_a_killed_run_goes_on_to_what_an_uninterrupted_one_ends_with(
 
     told = "that run has finished; train on from its model with init, or leave resume empty"
     assert refuse(run_id) == f"resume={run_id}: {told}"
+
+
+def test_a_run_that_was_stopped_after_its_model_was_logged_keeps_that_one(here: Place) -> None:
+    with here.training("--model-name=late") as run_id:
+        pass
+    state = here.checkpoints / run_id
+    kept = shutil.copytree(state, here.folder / "kept")
+    spacy_train(resume=run_id)
+    ended = here.client.get_run(run_id)
+    shutil.copytree(kept, state)  # as if the process had gone before its last line
+    here.client.update_run(run_id, "KILLED")
+    spacy_train(resume=run_id)
+    assert here.scores(here.client.get_run(run_id)) == here.scores(ended)
+    (model,) = here.client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
+    (registered,) = here.client.search_model_versions("name = 'late'")
+    assert (registered.run_id, model.source_run_id) == (run_id, run_id)
 
 
 def test_stopped_again_while_it_goes_on_both_runs_are_killed(here: Place, killed: str) -> None:
