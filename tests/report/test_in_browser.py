@@ -255,11 +255,18 @@ def test_it_prints_on_a4(browser: Any, report: Path) -> None:
     assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     heights = page.tab.locator(".plot").evaluate_all("plots => plots.map((plot) => plot.offsetHeight)")
     assert min(heights) > 100
+    drawn = "plots => plots.map((plot) => [plot.clientWidth, plot.querySelector('.main-svg').width.baseVal.value])"
+    on_paper = page.tab.locator(".plot").evaluate_all(drawn)
+    assert {tuple(widths) for widths in on_paper} == {(640, 640)}  # A4 less its margins has 688
     assert page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b2430"
     paper = page.tab.pdf(prefer_css_page_size=True)
     assert paper.startswith(b"%PDF")
     sizes = {(float(box[0]), float(box[1])) for box in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper)}
     assert {(round(width), round(height)) for width, height in sizes} == {(595, 842)}  # points
+    page.tab.emulate_media(media="screen")
+    page.tab.wait_for_timeout(2000)  # each figure is drawn in a turn of its own
+    on_screen = page.tab.locator(".plot").evaluate_all(drawn)
+    assert [width for _, width in on_screen] == pytest.approx([room for room, _ in on_screen], abs=1)
     assert page.wrong == []
     page.tab.close()
 

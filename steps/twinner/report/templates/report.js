@@ -112,7 +112,9 @@ function draw(plot) {
   const { data, layout } = JSON.parse(figure);
   for (const trace of data.filter((trace) => trace.type === "heatmap")) trace.textfont = { color: colours().ink };
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
-  Plotly.react(plot, data, painted(layout), config);
+  const width = matchMedia("print").matches ? { width: plot.clientWidth } : {};
+  // Anew: drawn over an old figure, one of another width would keep its legend's place, and no printer waits.
+  Plotly.newPlot(plot, data, { ...painted(layout), ...width }, config);
 }
 
 // One at a time, so that the page can be read and used meanwhile.
