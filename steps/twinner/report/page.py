@@ -11,18 +11,11 @@ from urllib.parse import urlsplit
 import mlflow
 
 from twinner.report.choose import Choice
+from twinner.report.curves import DRAWN, draw_curves
 from twinner.report.errors_by_kind import KINDS
-from twinner.report.figures import (
-    DRAWN,
-    PLOTTED,
-    Picture,
-    draw_confusion,
-    draw_cost,
-    draw_curves,
-    draw_effects,
-    draw_labels,
-    draw_parallel,
-)
+from twinner.report.figures import draw_confusion, draw_cost, draw_effects, draw_labels
+from twinner.report.parallel import draw_parallel
+from twinner.report.picture import PLOTTED, Picture
 from twinner.report.runs import Run, check_metric, find_training_runs
 from twinner.report.sections import Section, command_again, sections_of
 from twinner.report.study import CURVES, Study, study

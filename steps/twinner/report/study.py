@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinner.report.advice import Advice, advise
-from twinner.report.figures import DRAWN
+from twinner.report.curves import DRAWN
 from twinner.report.predictions import Evidence, read_evidence
 from twinner.report.runs import History, Run, read_histories
 from twinner.report.sections import Section

@@ -84,7 +84,7 @@ for (const table of document.querySelectorAll("[data-runs]")) {
 
 const plots = [...document.querySelectorAll("[data-figure]")];
 
-// Lighter kin of figures.py's colours, which on a dark page would be too dim.
+// Lighter kin of picture.py's colours, which on a dark page would be too dim.
 const ON_DARK = { "#0072B2": "#45a5e0", "#D55E00": "#ff8a3c", "#009E73": "#2fc398", "#B0578D": "#e08cc0" };
 
 // The colours of ink and grid are the page's own, so that a figure is legible in light, in dark and on paper.
