@@ -43,6 +43,7 @@ def vectors(rows: DataFrame) -> dict[int, list[list[float]]]:
 def test_minilm_is_set_as_its_files_say(make: Make) -> None:
     embedder = make("minilm")
     assert embedder.dimension == 384
+    assert embedder.annotator.getCaseSensitive() is True  # with a vocabulary that has its pieces in capitals, too
     assert embedder.annotator.getMaxSentenceLength() == 512
 
 
@@ -81,7 +82,7 @@ def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: Small
     export.annotator.write().save((tmp_path / "saved").as_uri())
     saved = make(str(tmp_path / "saved"))
     assert isinstance(saved.annotator, BertEmbeddings)
-    assert saved.dimension == 384
+    assert (saved.dimension, saved.annotator.getCaseSensitive()) == (384, True)
     assert vectors(saved.embedded(task.dev)) == vectors(export.embedded(task.dev))
 
 

@@ -154,20 +154,27 @@ def test_a_killed_run_goes_on_to_what_an_uninterrupted_one_ends_with(
     assert refuse(run_id) == f"resume={run_id}: {told}"
 
 
-def test_a_run_that_was_stopped_after_its_model_was_logged_keeps_that_one(here: Place) -> None:
-    with here.training("--model-name=late") as run_id:
+@pytest.mark.parametrize("registered", [True, False], ids=["registered", "not yet registered"])
+def test_a_run_that_was_stopped_after_its_model_was_logged_keeps_that_one(here: Place, registered: bool) -> None:
+    name = f"late-{registered}"
+    with here.training(f"--model-name={name}") as run_id:
         pass
     state = here.checkpoints / run_id
-    kept = shutil.copytree(state, here.folder / "kept")
+    kept = shutil.copytree(state, here.folder / name)
     spacy_train(resume=run_id)
     ended = here.client.get_run(run_id)
     shutil.copytree(kept, state)  # as if the process had gone before its last line
     here.client.update_run(run_id, "KILLED")
+    if not registered:
+        here.client.delete_registered_model(name)
+        here.client.delete_tag(run_id, "twinner.registered")
     spacy_train(resume=run_id)
-    assert here.scores(here.client.get_run(run_id)) == here.scores(ended)
+    again = here.client.get_run(run_id)
+    assert here.scores(again) == here.scores(ended)
+    assert again.data.tags["twinner.registered"] == name
     (model,) = here.client.search_logged_models(["0"], f"source_run_id = '{run_id}'")
-    (registered,) = here.client.search_model_versions("name = 'late'")
-    assert (registered.run_id, model.source_run_id) == (run_id, run_id)
+    (version,) = here.client.search_model_versions(f"name = '{name}'")
+    assert (version.run_id, model.source_run_id) == (run_id, run_id)
 
 
 def test_stopped_again_while_it_goes_on_both_runs_are_killed(here: Place, killed: str) -> None:
