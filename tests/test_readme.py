@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
-from test_project import (  # type: ignore[import-not-found]
+from users import (  # type: ignore[import-not-found]
     NOT_THE_PROJECT,
     PROJECT,
     User,
