@@ -179,6 +179,19 @@ def test_strict_scores_equal_seqevals_even_where_i_opens_an_entity(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_a_long_sentence_is_scored_as_if_it_were_not_cut(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = random.Random(200 + seed)
+    gold = [random_tags(rule, length, valid=False) for length in (3, 40, 300)]
+    predicted = [random_tags(rule, len(tags), valid=False) for tags in gold]
+    test = [Sentence.from_tokens(["x"] * len(tags), tags) for tags in gold]
+    judged = []
+    for stretch in (1, 7, 1000):
+        monkeypatch.setattr("twinner.evaluation.STRETCH", stretch)
+        judged.append(evaluate(test, test, predicted, ["LOC", "ORG", "PER"]))
+    assert judged[0] == judged[1] == judged[2]
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_token_scores_equal_sklearns_over_tags_without_o(seed: int) -> None:
     rule = random.Random(100 + seed)
     gold = [random_tags(rule, 8, valid=True) for _ in range(25)]

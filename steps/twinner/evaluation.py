@@ -6,7 +6,7 @@ Every score is a share from 0 to 1; a share of nothing is 0.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from twinner.corpus.labels import metric_label
 
 Tags = Sequence[str]  # the tags of one sentence
 Counts = tuple[int, int, int]  # true positives, false positives, false negatives
+STRETCH = 100  # tokens; nervaluate compares each entity of a sentence with each other one, so long sentences are cut
 SCHEMES = {"strict": "", "partial": "partial_", "ent_type": "type_"}  # nervaluate's name -> our metrics' infix
 
 
@@ -146,7 +147,8 @@ def _entity_results(
     gold: Sequence[Tags], predicted: Sequence[Tags], schemes: Collection[str], labels: Collection[str]
 ) -> dict[str, dict[str, EvaluationResult]]:
     """nervaluate's counts by scheme and label, those over all labels under the empty label."""
-    spans = [[_nervaluate_spans(tags) for tags in split] for split in (gold, predicted)]
+    stretches = [stretch for pair in zip(gold, predicted, strict=True) for stretch in _stretches(*pair)]
+    spans = [[_nervaluate_spans(tags) for tags in split] for split in zip(*stretches, strict=True)] or [[], []]
     labels = sorted({*labels, *(span["label"] for split in spans for sentence in split for span in sentence)})
     evaluator = Evaluator(*spans, tags=labels, loader="dict")
     evaluator.strategies = {scheme: evaluator.strategies[scheme] for scheme in schemes}
@@ -157,6 +159,17 @@ def _entity_results(
         | {label: results["entities"].get(label, nothing)[scheme] for label in labels}
         for scheme in schemes
     }
+
+
+def _stretches(gold: Tags, predicted: Tags) -> Iterator[tuple[Tags, Tags]]:
+    """Cut a long sentence where no entity goes on, in gold or predicted: none of one side overlaps the other's then."""
+    start = 0
+    if len(gold) > STRETCH:
+        for end, tags in enumerate(zip(gold, predicted, strict=True)):
+            if end >= start + STRETCH and not any(tag.startswith("I-") for tag in tags):
+                yield gold[start:end], predicted[start:end]
+                start = end
+    yield gold[start:], predicted[start:]
 
 
 def _nervaluate_spans(tags: Tags) -> list[dict[str, Any]]:
