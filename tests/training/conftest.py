@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,8 +91,10 @@ class SmallTask:
         seed: int = 0,
         embeddings: str = "word2vec",
         embedding_cache: bool = True,
+        dev: Sequence[Sentence] = (),
     ) -> Trained:
-        """Train, save, load back, and predict dev."""
+        """Train, save, load back, and predict dev, by default the task's own."""
+        dev = dev or self.dev
         trainer = SparkNlpTrainer(
             drop_rate=drop_rate,
             epochs=epochs,
@@ -104,12 +106,12 @@ class SmallTask:
         )
         self.trainers.append(trainer)
         told: list[tuple[float, Epoch]] = []
-        best = trainer.train(self.train, self.dev, lambda epoch: told.append((time.monotonic(), epoch)))
+        best = trainer.train(self.train, dev, lambda epoch: told.append((time.monotonic(), epoch)))
         over = time.monotonic()
         folder = self._folders("model")
         trainer.save(folder)
         trainer.load(folder)
-        return Trained(trainer, best, told, over, folder, trainer.predict(self.dev))
+        return Trained(trainer, best, told, over, folder, trainer.predict(dev))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,19 @@ def test_the_best_epoch_is_kept(trained: Trained, task: SmallTask) -> None:
     assert logged["dev_token_f1"] == best_f1(trained)
 
 
+def test_an_earlier_epoch_is_kept_where_it_is_the_best(task: SmallTask) -> None:
+    other = {"PER": "LOC", "LOC": "PER", "": ""}
+    worse_the_more_is_learnt = [
+        Sentence.from_tokens(sentence.tokens, [tag[:2] + other[tag[2:]] for tag in sentence.tags])
+        for sentence in task.dev
+    ]
+    long = task.fit(epochs=4, dev=worse_the_more_is_learnt)
+    assert 0 < long.best < 4
+    ended_there = task.fit(epochs=long.best, dev=worse_the_more_is_learnt)
+    assert long.predictions == ended_there.predictions
+    assert long.predictions != task.fit(epochs=4).predictions
+
+
 def test_equal_seeds_give_equal_scores_and_another_seed_others(trained: Trained, task: SmallTask) -> None:
     again, other = task.fit(), task.fit(seed=1)
     assert scores(again) == scores(trained)
