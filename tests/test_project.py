@@ -7,14 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from users import (  # type: ignore[import-not-found]
-    NOT_THE_PROJECT,
-    PROJECT,
-    User,
-    answers,
-    free_port,
-    wait_until,
-)
+from users import NOT_THE_PROJECT, PROJECT, User, answers, free_port, wait_until  # type: ignore[import-not-found]
 
 
 @pytest.fixture

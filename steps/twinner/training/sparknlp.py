@@ -258,7 +258,7 @@ class SparkNlpTrainer:
             .setConfigProtoBytes(_tensorflow_settings(self._spark))
             .setTestDataset(dev_file)
             .setUseBestModel(True)
-            .setBestModelMetric("test_micro_f1")  # any other name is taken too, and keeps the last epoch
+            .setBestModelMetric("test_micro_f1")  # a name that is none is taken too, and keeps the last epoch
             .setIncludeConfidence(True)
             .setIncludeAllConfidenceScores(True)
             .setEvaluationLogExtended(True)
