@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twinner.corpus import Sentence
@@ -30,22 +30,30 @@ def sentences_frame(
     """
     if partitions is None:
         partitions = [range(len(sentences))]
-    # Handed to Java as text: createDataFrame would send every row through a Python process, for every job anew.
-    jvm: Any = spark._jvm
-    blocks = jvm.java.util.ArrayList()
-    for partition in filter(len, partitions):
-        blocks.add("\n".join(_line(i, sentences[i]) for i in partition))
-    context = jvm.org.apache.spark.api.java.JavaSparkContext.fromSparkContext(spark._jsc.sc())
-    spread = context.parallelize(blocks, max(1, len(partitions))).rdd()
-    dataset = spark._jsparkSession.createDataset(spread, jvm.org.apache.spark.sql.Encoders.STRING())
-    lines = DataFrame(dataset.toDF(), spark).select(F.explode(F.split("value", "\n")).alias("line"))
-    plain = lines.select(F.from_json("line", SCHEMA).alias("sentence")).select("sentence.*")
+    blocks = ["\n".join(_line(i, sentences[i]) for i in partition) for partition in partitions if len(partition)]
+    plain = frame_of_json(spark, blocks, SCHEMA)
     return plain.select(
         "id",
         _column("document", "document", "array({annotation})", "0", "length(text) - 1", "text", "'sentence', '0'"),
         _column("token", "token", OF_TOKENS, *_span_of_token, "tokens[i]", "'sentence', '0'"),
         _column("label", "named_entity", OF_TOKENS, *_span_of_token, "tags[i]", "'sentence', '0', 'word', tokens[i]"),
     )
+
+
+def frame_of_json(spark: SparkSession, blocks: Sequence[str], schema: str) -> DataFrame:
+    """Rows of JSON, a line each; a block of lines for each partition.
+
+    Handed to Java as text: createDataFrame would send every row through a Python process, for every job anew.
+    """
+    jvm: Any = spark._jvm
+    texts = jvm.java.util.ArrayList()
+    for block in blocks:
+        texts.add(block)
+    context = jvm.org.apache.spark.api.java.JavaSparkContext.fromSparkContext(spark._jsc.sc())
+    spread = context.parallelize(texts, max(1, len(blocks))).rdd()
+    dataset = spark._jsparkSession.createDataset(spread, jvm.org.apache.spark.sql.Encoders.STRING())
+    lines = DataFrame(dataset.toDF(), spark).select(F.explode(F.split("value", "\n")).alias("line"))
+    return lines.select(F.from_json("line", schema).alias("row")).select("row.*")
 
 
 def _line(id: int, sentence: Sentence) -> str:
@@ -68,18 +76,18 @@ def predictions(answers: DataFrame, sentences: Sequence[Sentence]) -> list[Predi
     A token is found by its offset, not by its place in the answer: embeddings may cut a long sentence short, and what
     they cut is `O`, with nothing known of its scores.
     """
-    told = answers.select("id", F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))").alias("ner"))
-    rows: dict[int, Sequence[Row]] = {row.id: row.ner for row in told.collect()}
-    return [_prediction(sentence, rows.get(i, ())) for i, sentence in enumerate(sentences)]
+    told = F.to_json(F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))"))  # sooner read than rows are
+    rows: dict[int, str] = {row.id: row.told for row in answers.select("id", told.alias("told")).collect()}
+    return [_prediction(sentence, json.loads(rows.get(i, "[]"))) for i, sentence in enumerate(sentences)]
 
 
-def _prediction(sentence: Sentence, annotations: Iterable[Row]) -> Prediction:
-    found = {annotation.begin: annotation for annotation in annotations}
+def _prediction(sentence: Sentence, annotations: Iterable[Mapping[str, Any]]) -> Prediction:
+    found = {annotation["begin"]: annotation for annotation in annotations}
     tags, confidence, scores = [], [], []
     for start in sentence.starts:
         annotation = found.get(start)
-        tag = "O" if annotation is None else annotation.result
-        by_tag = {} if annotation is None else _scores(annotation.metadata)
+        tag = "O" if annotation is None else annotation["result"]
+        by_tag = {} if annotation is None else _scores(annotation["metadata"])
         tags.append(tag)
         confidence.append(by_tag.get(tag, 0.0))
         scores.append(by_tag)

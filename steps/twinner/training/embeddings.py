@@ -19,13 +19,14 @@ from twinner.errors import BadInput
 from twinner.phases import phase
 from twinner.spark_session import java_cause
 from twinner.training.annotations import sentences_frame
+from twinner.training.batches import by_length
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.letter_case import keep_case
 from twinner.training.minilm import minilm_folder
 
 WORD2VEC_SIZE = 100
 WORD2VEC_PASSES = 5  # over the corpus; with one, Spark NLP's default, vectors of a small corpus stay near random
-FORMAT = 3  # of what is kept: another number makes all that was kept before useless
+FORMAT = 4  # of what is kept: another number makes all that was kept before useless
 BATCH = 32  # sentences that a model embeds at once
 PART = 512  # sentences that one task embeds
 LONGEST = 512  # pieces of words in a sentence: what models of the BERT family take, unless they say otherwise
@@ -301,7 +302,7 @@ def _parts(sentences: Sequence[Sentence]) -> list[list[int]]:
 
     A batch is as long as its longest sentence, so those of a length go together; the batches are dealt out in turn.
     """
-    order = sorted(range(len(sentences)), key=lambda i: (-len(sentences[i].tokens), i))
+    order = by_length(sentences)[::-1]
     batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
     count = -(-len(sentences) // PART)
     return [[i for batch in batches[part::count] for i in batch] for part in range(count)]

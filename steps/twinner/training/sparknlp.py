@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import os
 import re
 import shutil
@@ -32,7 +33,8 @@ from twinner.evaluation import token_scores
 from twinner.phases import phase
 from twinner.spark_session import check_settings, is_running, java_cause, spark_session, stop_session
 from twinner.training import nerdl_graph, nerdl_log
-from twinner.training.annotations import predictions
+from twinner.training.annotations import frame_of_json, predictions
+from twinner.training.batches import grouped_rows
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.embeddings import Embedder, check_name
 from twinner.training.trainer import Epoch, Prediction, check_reloaded, sample_of
@@ -145,14 +147,16 @@ class SparkNlpTrainer:
         approach = self._approach(graphs, embedder.embedded_file(dev))
         self._log = self._work / "logs" / f"{approach.uid}.log"
         _seed_scala(spark, self.seed)
-        # NerDLApproach sorts a partition by its first column, `id`: the order of the corpus, if there is but one.
-        fit = _Fit(approach, embedder.embedded(train).coalesce(1))
+        # NerDLApproach sorts a partition by its first column, `row`: always the same order, if there is but one.
+        rows = grouped_rows(embedder.embedded(train), train, self.batch_size).cache()  # it reads them twice
+        fit = _Fit(approach, rows)
         fit.start()
         logged = []
         for epoch in nerdl_log.follow(self._log, fit.is_alive):
             logged.append(epoch)
             on_epoch(_epoch(epoch))
         self._trained = fit.result()
+        rows.unpersist()
         if len(logged) != self.epochs:
             raise RuntimeError(f"Spark NLP logged {len(logged)} of {self.epochs} epochs")
         return nerdl_log.best_epoch(logged)
@@ -211,7 +215,10 @@ class SparkNlpTrainer:
     @_telling_java_errors
     def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """The tokens that the pipeline splits raw texts into."""
-        rows = self._spark.createDataFrame(list(enumerate(texts)), "id int, text string")
+        lines = [json.dumps({"id": i, "text": text}) for i, text in enumerate(texts)]
+        cores = self._spark.sparkContext.defaultParallelism
+        blocks = ["\n".join(lines[core::cores]) for core in range(min(cores, len(lines)))]
+        rows = frame_of_json(self._spark, blocks, "id int, text string")
         split = Pipeline(stages=_splitters(self._whole_tokens)).fit(rows).transform(rows)
         found = {row.id: tuple(row.tokens) for row in split.selectExpr("id", "token.result as tokens").collect()}
         return [found[i] for i in range(len(texts))]
@@ -344,11 +351,14 @@ def _tensorflow_settings(spark: SparkSession) -> list[int]:
 
     TensorFlow's graph optimizer leaves the order of some sums to its threads. Without it, and with one thread for each
     operation, an epoch takes no longer (the operations of these graphs are small, and still run side by side).
+    As many run at once as Spark has cores here, so that a training on `local[1]` leaves the other cores to others.
     """
+    cores = spark.sparkContext.defaultParallelism if spark.sparkContext.master.startswith("local") else 0  # 0: all
     framework = spark._jvm.org.tensorflow.proto.framework
     rewriting = framework.RewriterConfig.newBuilder().setDisableMetaOptimizer(True)
     options = framework.GraphOptions.newBuilder().setRewriteOptions(rewriting)
-    config = framework.ConfigProto.newBuilder().setGraphOptions(options).setIntraOpParallelismThreads(1)
+    config = framework.ConfigProto.newBuilder().setGraphOptions(options)
+    config.setIntraOpParallelismThreads(1).setInterOpParallelismThreads(cores)
     # The bundled graphs name a GPU in places; Spark NLP's own settings, which these replace, allow the processor too.
     return list(config.setAllowSoftPlacement(True).build().toByteArray())
 

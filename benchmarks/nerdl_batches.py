@@ -1,0 +1,71 @@
+"""What sorting sentences into batches gains NerDLApproach: `python benchmarks/nerdl_batches.py eng.train eng.testa`.
+
+The step's training, in which sentences of a length are handed over together, against the same with a sentence a row, as
+Spark NLP's guides have it. Both in turns, in one session, on the same embeddings. Prints the seconds of the updates of
+an epoch (the median of all but the first, which warms up) and the best token F1 on dev and the entity F1 on test.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+STEPS = Path(__file__).resolve().parents[1] / "steps"
+sys.path.insert(0, str(STEPS))
+
+from twinner.corpus import Corpus, Sentence, read_corpus  # noqa: E402
+from twinner.evaluation import entity_scores  # noqa: E402
+from twinner.spark_session import spark_session, stop_session  # noqa: E402
+from twinner.training import sparknlp  # noqa: E402
+from twinner.training.trainer import Epoch  # noqa: E402
+
+
+def train_once(
+    corpus: Corpus, train: Sequence[Sentence], arguments: argparse.Namespace, seed: int
+) -> tuple[float, str]:
+    """The seconds of the updates of an epoch, and a line about the training."""
+    trainer = sparknlp.SparkNlpTrainer(epochs=arguments.epochs, seed=seed, embeddings=arguments.embeddings, lang="en")
+    told: list[Epoch] = []
+    trainer.train(train, corpus.dev, told.append)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.save(Path(folder))
+        trainer.load(Path(folder))
+    predicted = [prediction.tags for prediction in trainer.predict(corpus.test)]
+    trainer.close()
+    gold = [sentence.tags for sentence in corpus.test]
+    f1 = entity_scores(gold, predicted, corpus.labels, prefix="test")["test_f1"]
+    dev = max(epoch.scores["dev_token_f1"] for epoch in told)
+    seconds = statistics.median(epoch.update_seconds for epoch in told[1:] or told)
+    return seconds, f"{seconds:6.1f} s an epoch, dev token F1 {dev:.4f}, test F1 {f1:.4f}"
+
+
+def main() -> None:
+    """Train both ways for each seed, and print how they compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("train", help="a column file, such as eng.train")
+    parser.add_argument("test", help="another, such as eng.testa")
+    parser.add_argument("--embeddings", default="word2vec")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--limit", type=int, default=3000, help="train on the first N sentences; 0: all")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds to train with, each way")
+    arguments = parser.parse_args()
+    corpus = read_corpus(arguments.train, arguments.test, "en")
+    train = corpus.train[: arguments.limit or None]
+    spark_session()
+    ratios = []
+    for seed in range(arguments.seeds):
+        with mock.patch.object(sparknlp, "grouped_rows", lambda rows, *_: rows.coalesce(1)):
+            before, line = train_once(corpus, train, arguments, seed)
+        print(f"seed {seed}  a sentence a row  {line}", flush=True)
+        after, line = train_once(corpus, train, arguments, seed)
+        print(f"seed {seed}  sorted            {line}", flush=True)
+        ratios.append(after / before)
+    print("ratio of the seconds:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    stop_session()
+
+
+if __name__ == "__main__":
+    main()
