@@ -9,7 +9,7 @@ from sparknlp.base import LightPipeline
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
 from twinner.spark_session import is_running
-from twinner.training.sparknlp import SparkNlpTrainer
+from twinner.training.sparknlp import SparkNlpTrainer, _tensorflow_settings
 from twinner.training.text_entities import text_entities
 from twinner.training.trainer import Epoch
 
@@ -218,6 +218,13 @@ def test_each_sentence_of_a_text_is_read_for_itself(trained: Trained) -> None:
 def test_closing_leaves_a_session_that_others_started(task: SmallTask, trained: Trained) -> None:
     SparkNlpTrainer().close()
     assert is_running()
+
+
+def test_a_training_uses_as_many_cores_as_spark_has_here(spark: SparkSession) -> None:
+    assert spark.sparkContext.master == "local[2]"
+    config = spark._jvm.org.tensorflow.proto.framework.ConfigProto.parseFrom(bytes(_tensorflow_settings(spark)))
+    assert config.getInterOpParallelismThreads() == 2
+    assert config.getIntraOpParallelismThreads() == 1
 
 
 def test_the_versions_name_java(trained: Trained) -> None:
