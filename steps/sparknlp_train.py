@@ -3,6 +3,7 @@
 from typing import Literal
 
 from twinner import cli
+from twinner.spark_session import session_ahead
 from twinner.training.outline import Result, train_and_track
 from twinner.training.sparknlp import SparkNlpTrainer
 
@@ -30,23 +31,24 @@ def sparknlp_train(
 ) -> Result:
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
-    return train_and_track(
-        "sparknlp_train",
-        settings,
-        lambda read, _: SparkNlpTrainer(
-            drop_rate=drop_rate,
-            lr=lr,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            embeddings=embeddings,
-            embedding_cache=embedding_cache == "yes",
-            lang=read.lang,
-            spark_master=spark_master,
-            driver_memory=driver_memory,
-            spark_conf=spark_conf,
-        ),
-    )
+    with session_ahead(spark_master, driver_memory, spark_conf):  # while the corpus is read
+        return train_and_track(
+            "sparknlp_train",
+            settings,
+            lambda read, _: SparkNlpTrainer(
+                drop_rate=drop_rate,
+                lr=lr,
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=seed,
+                embeddings=embeddings,
+                embedding_cache=embedding_cache == "yes",
+                lang=read.lang,
+                spark_master=spark_master,
+                driver_memory=driver_memory,
+                spark_conf=spark_conf,
+            ),
+        )
 
 
 if __name__ == "__main__":

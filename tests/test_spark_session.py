@@ -112,6 +112,76 @@ def test_a_session_is_quiet_tidy_and_can_be_started_again(tmp_path: Path, spark_
     assert list(tmp_path.glob("twinner-spark-*")) == []
 
 
+START_AHEAD = """
+import time
+
+import psutil
+from twinner.errors import BadInput
+from twinner.spark_session import is_running, session_ahead, spark_session, stop_session, take_over
+
+
+def javas():
+    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("java")]
+
+
+with session_ahead("local[1]", "600m", ""):
+    assert take_over()
+    while not is_running():
+        time.sleep(0.05)
+    assert not take_over()
+    spark = spark_session("local[2]", "700m")
+    print(spark.sparkContext.master, len(javas()))
+print(is_running(), len(javas()))
+
+with session_ahead("local[1]", "600m", ""):
+    pass  # nobody waits for it
+print(is_running(), len(javas()))
+
+with session_ahead("local[two]", "600m", ""):
+    assert take_over()
+    try:
+        spark_session("local[two]", "600m")
+    except BadInput as error:
+        print(error)
+
+spark = spark_session("local[1]", "600m")
+with session_ahead("local[2]", "600m", ""):
+    assert not take_over()
+    print(spark_session() is spark)
+print(is_running())
+"""
+
+
+def test_a_session_that_is_started_ahead_is_the_one_that_is_given_and_ends_with_the_block(
+    tmp_path: Path,
+    spark_cache: Path,  # noqa: F811
+) -> None:
+    process = run(START_AHEAD, tmp_path / "empty", spark_cache)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert err == ""
+    given, ended, unused, bad_master, found, left = out.splitlines()
+    assert given == "local[1] 1"
+    assert ended == unused == "False 0"
+    assert bad_master.startswith("Spark did not start on 'local[two]': ")
+    assert (found, left) == ("True", "True")
+    assert list(tmp_path.glob("twinner-spark-*")) == []
+
+
+def test_no_session_is_started_ahead_that_needs_a_download_or_a_cluster(tmp_path: Path) -> None:
+    script = """
+import threading
+from twinner.spark_session import session_ahead
+before = threading.active_count()
+for master in ("local[1]", "spark://127.0.0.1:1"):
+    with session_ahead(master, "600m", ""):
+        print(threading.active_count() - before)
+"""
+    process = run(script, tmp_path / "empty", tmp_path / "cache")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err, out) == (0, "", "0\n0\n")
+
+
 WAIT_IN_JAVA = """
 from twinner.spark_session import spark_session
 spark = spark_session("local[1]", "600m")

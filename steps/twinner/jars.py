@@ -60,19 +60,22 @@ def spark_jars(lock: Path = LOCK) -> list[Path]:
     wait. Raises BadInput where there is no build for this platform, the repository can't be reached or lacks a jar,
     or what came is not what the lock says.
     """
-    here = PLATFORMS.get((platform.system(), platform.machine()))
-    if here is None:
+    if _here() is None:
         raise BadInput(
             f"Spark NLP's TensorFlow has no build for {platform.system()} {platform.machine()}",
             "run this step on Linux, Windows or macOS with an x86_64 processor, or in a container of such",
         )
-    jars = [jar for jar in read_lock(lock) if jar.platform in ("", here)]
-    folder = cache_folder("jars")
+    jars, folder = _jars_for_here(lock), cache_folder("jars")
     if _missing(jars, folder):
         with FileLock(folder / ".lock"):
             if missing := _missing(jars, folder):  # another process may have fetched them meanwhile
                 _fetch_into(folder, missing)
     return [folder / jar.name for jar in jars]
+
+
+def are_in_cache(lock: Path = LOCK) -> bool:
+    """Whether `spark_jars` would have nothing to fetch."""
+    return not _missing(_jars_for_here(lock), cache_folder("jars"))
 
 
 def read_lock(lock: Path = LOCK) -> list[Jar]:
@@ -99,6 +102,15 @@ def refresh_lock(lock: Path = LOCK) -> None:
             coordinates = ":".join(filter(None, (jar.group, jar.artifact, jar.version, jar.platform)))
             lines.append(f"{coordinates} {_sha256(path)} {path.stat().st_size}")
     lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _here() -> str | None:
+    """What the lock calls this platform; None where there is no build for it."""
+    return PLATFORMS.get((platform.system(), platform.machine()))
+
+
+def _jars_for_here(lock: Path) -> list[Jar]:
+    return [jar for jar in read_lock(lock) if jar.platform in ("", _here())]
 
 
 def _missing(jars: Iterable[Jar], folder: Path) -> list[Jar]:

@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyspark
@@ -26,7 +27,7 @@ from pyspark.sql import SparkSession
 
 from twinner.cache import cache_folder
 from twinner.errors import BadInput
-from twinner.jars import spark_jars
+from twinner.jars import are_in_cache, spark_jars
 from twinner.java import java_home, trust_options
 
 UNITS = {"m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -39,6 +40,41 @@ JOINED = {
 }
 
 _work_folder: Path | None = None  # of the session that this module started; None while there is none
+_one_at_a_time = threading.RLock()  # starting and stopping
+_ahead = False  # whether a session was started for somebody who is yet to take it over
+
+
+@contextlib.contextmanager
+def session_ahead(master: str, driver_memory: str, spark_conf: str) -> Iterator[None]:
+    """Start the session that `spark_session` will give while the block does something else, and stop it at the end.
+
+    Only a session in this machine whose jars are there: all else may take long, and is for `spark_session` to tell of,
+    as is what goes wrong here.
+    """
+    global _ahead
+    if is_running() or not _is_local(master) or not are_in_cache():
+        yield
+        return
+
+    def start() -> None:
+        session: Any = spark_session(master, driver_memory, spark_conf)
+        session._jvm.org.tensorflow.TensorFlow.version()  # which loads its library
+
+    _ahead = True
+    threading.Thread(target=_quietly, args=(start,), daemon=True).start()
+    try:
+        yield
+    finally:
+        _ahead = False
+        stop_session()
+
+
+def take_over() -> bool:
+    """Whether it is the caller's part to stop the session: there is none yet, or `session_ahead` began it for them."""
+    global _ahead
+    theirs = _ahead or not is_running()
+    _ahead = False
+    return theirs
 
 
 def spark_session(master: str = "local[*]", driver_memory: str = "auto", spark_conf: str = "") -> SparkSession:
@@ -50,16 +86,20 @@ def spark_session(master: str = "local[*]", driver_memory: str = "auto", spark_c
     Nothing is written to the current folder: what Spark keeps goes to a temporary folder that `stop_session` removes.
     Raises BadInput for settings that Spark can't start with, a master that does not answer, no Java, no jars.
     """
-    if SparkContext._active_spark_context is not None:
-        return SparkSession.builder.getOrCreate()
+    with _one_at_a_time:
+        if is_running():
+            return SparkSession.builder.getOrCreate()
+        return _new_session(master, driver_memory, spark_conf)
+
+
+def _new_session(master: str, driver_memory: str, spark_conf: str) -> SparkSession:
     check_settings(master, driver_memory, spark_conf)
     ours, theirs = _memory_and_speed(driver_memory), _parse_settings(spark_conf)
-    local = master == "local" or master.startswith("local[")
     home = java_home()
     jars = [] if "spark-nlp" in theirs.get("spark.jars", "") + theirs.get("spark.jars.packages", "") else spark_jars()
     global _work_folder
     _work_folder = Path(tempfile.mkdtemp(prefix="twinner-spark-"))
-    ours |= _places(_work_folder) | (_local_driver(jars) if local else _cluster(jars))
+    ours |= _places(_work_folder) | (_local_driver(jars) if _is_local(master) else _cluster(jars))
     for key in JOINED.keys() & ours.keys() & theirs.keys():
         theirs[key] = JOINED[key].join((ours[key], theirs[key]))
     try:
@@ -87,8 +127,14 @@ def stop_session() -> None:
     It ends within seconds whatever Spark is doing (after Ctrl-C it may be training), and another may be started.
     """
     global _work_folder
-    if _work_folder is None:
-        return
+    with _one_at_a_time:
+        if _work_folder is not None:
+            _stop_java()
+            shutil.rmtree(_work_folder, ignore_errors=True)
+            _work_folder = None
+
+
+def _stop_java() -> None:
     gateway, session = SparkContext._gateway, SparkSession._instantiatedSession
     if session is not None:
         # From a thread of its own: this thread's connection to Java may be waiting for a call that was interrupted.
@@ -104,8 +150,6 @@ def stop_session() -> None:
                 polite.join(timeout=5)
     SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
     SparkSession._instantiatedSession = SparkSession._activeSession = None
-    shutil.rmtree(_work_folder, ignore_errors=True)
-    _work_folder = None
 
 
 @contextlib.contextmanager
@@ -263,6 +307,10 @@ def _parse_settings(spark_conf: str) -> dict[str, str]:
             )
         settings[key] = value
     return settings
+
+
+def _is_local(master: str) -> bool:
+    return master == "local" or master.startswith("local[")
 
 
 def _check_master(master: str) -> None:

@@ -31,7 +31,7 @@ from twinner.driver_files import DriverFiles
 from twinner.errors import BadInput
 from twinner.evaluation import token_scores
 from twinner.phases import phase
-from twinner.spark_session import check_settings, is_running, java_cause, spark_session, stop_session
+from twinner.spark_session import check_settings, java_cause, spark_session, stop_session, take_over
 from twinner.training import nerdl_graph, nerdl_log
 from twinner.training.annotations import frame_of_json, predictions
 from twinner.training.batches import grouped_rows
@@ -106,7 +106,7 @@ class SparkNlpTrainer:
         self.seed = seed
         self.lang = lang
         self._session_settings = (spark_master, driver_memory, spark_conf)
-        self._started_session = False
+        self._owns_session = False
         self._files: DriverFiles | None = None
         self._work = Path(tempfile.mkdtemp(prefix="twinner-sparknlp-"))
         self._embeddings = embeddings
@@ -225,9 +225,9 @@ class SparkNlpTrainer:
 
     def close(self) -> None:
         """Stop the Spark session, if it was started here, and remove what was written on the way."""
-        if self._started_session:
+        if self._owns_session:
             stop_session()
-            self._started_session = False
+            self._owns_session = False
         if self._files is not None:
             self._files.close()
             os.environ.pop("MLFLOW_DFS_TMP", None)
@@ -243,9 +243,9 @@ class SparkNlpTrainer:
 
     @property
     def _spark(self) -> SparkSession:
-        if is_running():
+        if not take_over():
             return spark_session()
-        self._started_session = True
+        self._owns_session = True
         with phase("session"):
             return spark_session(*self._session_settings)
 
