@@ -19,7 +19,7 @@ sys.path.insert(0, str(STEPS))
 from twinner.corpus import Corpus, Sentence, read_corpus  # noqa: E402
 from twinner.evaluation import entity_scores  # noqa: E402
 from twinner.spark_session import spark_session, stop_session  # noqa: E402
-from twinner.training import sparknlp  # noqa: E402
+from twinner.training import batches, sparknlp  # noqa: E402
 from twinner.training.trainer import Epoch  # noqa: E402
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     spark_session()
     ratios = []
     for seed in range(arguments.seeds):
-        with mock.patch.object(sparknlp, "grouped_rows", lambda rows, *_: rows.coalesce(1)):
+        with mock.patch.object(batches, "DOCUMENT_SIZE", 1):
             before, line = train_once(corpus, train, arguments, seed)
         print(f"seed {seed}  a sentence a row  {line}", flush=True)
         after, line = train_once(corpus, train, arguments, seed)

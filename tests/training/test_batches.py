@@ -1,21 +1,20 @@
 import itertools
 import re
 
+import pytest
 from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
 from twinner.corpus import Sentence
-from twinner.training.annotations import sentences_frame
-from twinner.training.batches import ROWS_IN_A_BATCH, grouped_rows
+from twinner.training.annotations import documents_frame
+from twinner.training.batches import DOCUMENT_SIZE, documents_of_a_length
 
 from .conftest import SmallTask, Trained
 
-BATCH_SIZE = 16
-IN_A_ROW = BATCH_SIZE // ROWS_IN_A_BATCH
+BATCH_SIZE = 16  # of the tests' trainings
 
 
 def rows_of(spark: SparkSession, sentences: tuple[Sentence, ...]) -> list[Row]:
-    embedded = sentences_frame(spark, sentences).withColumn("embeddings", F.expr("slice(token, 1, 3)"))
-    return sorted(grouped_rows(embedded, sentences, BATCH_SIZE).collect())
+    documents = [[sentences[i] for i in document] for document in documents_of_a_length(sentences)]
+    return sorted(documents_frame(spark, documents).collect())
 
 
 def sentences_in(row: Row) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -37,14 +36,9 @@ def test_every_sentence_is_in_one_row_with_its_tokens_and_tags(spark: SparkSessi
     rows = rows_of(spark, task.train)
     found = [sentence for row in rows for sentence in sentences_in(row)]
     assert sorted(found) == sorted((sentence.tokens, sentence.tags) for sentence in task.train)
-    assert [len(row.document) for row in rows] == [IN_A_ROW] * (len(task.train) // IN_A_ROW)
+    assert [len(row.document) for row in rows] == [DOCUMENT_SIZE] * (len(task.train) // DOCUMENT_SIZE)
     for row in rows:
-        assert [document.metadata["sentence"] for document in row.document] == [str(i) for i in range(IN_A_ROW)]
-        assert [(e.begin, e.result) for e in row.embeddings] == [
-            (token.begin, token.result)
-            for document in row.document
-            for token in [t for t in row.token if document.begin <= t.begin <= document.end][:3]
-        ]
+        assert [document.metadata["sentence"] for document in row.document] == [str(i) for i in range(DOCUMENT_SIZE)]
 
 
 def test_no_offset_is_that_of_two_sentences(spark: SparkSession, task: SmallTask) -> None:
@@ -54,15 +48,18 @@ def test_no_offset_is_that_of_two_sentences(spark: SparkSession, task: SmallTask
         assert len({token.begin for token in row.token}) == len(row.token)
 
 
-def test_no_sentence_is_longer_than_those_of_the_next_row(spark: SparkSession, task: SmallTask) -> None:
-    lengths = [[len(tokens) for tokens, _ in sentences_in(row)] for row in rows_of(spark, task.train)]
+def test_no_sentence_is_longer_than_those_of_the_next_document(task: SmallTask) -> None:
+    documents = documents_of_a_length(task.train)
+    lengths = [[len(task.train[i].tokens) for i in document] for document in documents]
     for shorter, longer in itertools.pairwise(lengths):
         assert max(shorter) <= min(longer)
 
 
-def test_what_is_left_over_makes_a_smaller_row(spark: SparkSession, task: SmallTask) -> None:
-    assert [len(row.document) for row in rows_of(spark, task.train[:11])] == [4, 4, 3]
-    assert rows_of(spark, ()) == []
+@pytest.mark.parametrize("count", [0, 1, 8, 19])
+def test_what_is_left_over_makes_a_smaller_document(count: int, task: SmallTask) -> None:
+    documents = documents_of_a_length(task.train[:count])
+    assert sorted(itertools.chain(*documents)) == list(range(count))
+    assert [len(document) for document in documents[:-1]] == [DOCUMENT_SIZE] * (len(documents) - 1)
 
 
 def test_the_training_sees_every_sentence_and_batches_as_large_as_asked(trained: Trained, task: SmallTask) -> None:

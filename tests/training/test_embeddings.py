@@ -15,6 +15,7 @@ from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F
 from sparknlp.annotator import BertEmbeddings, NerDLModel
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
+from twinner.training.batches import documents_of_a_length
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.embeddings import Embedder, _parts, check_name
 from twinner.training.minilm import minilm_folder
@@ -50,18 +51,20 @@ def test_minilm_is_set_as_its_files_say(make: Make) -> None:
 def test_an_uncased_model_embeds_capitals_as_small_letters_but_leaves_them_in_the_tokens(make: Make) -> None:
     tokens = ("Köln", "and", "BRUSSELS", "are", "Far", "from", "Ulm")
     sentences = [Sentence.from_tokens(words, ["O"] * 7) for words in (tokens, [token.lower() for token in tokens])]
-    rows = make("minilm").embedded(sentences).orderBy("id").select("embeddings").collect()
-    capitals, small = ([annotation.embeddings for annotation in row.embeddings] for row in rows)
-    assert np.array(capitals) == pytest.approx(np.array(small), abs=1e-6)
-    assert tuple(annotation.metadata["token"] for annotation in rows[0].embeddings) == tokens
+    ((annotations,),) = make("minilm").embedded(sentences).select("embeddings").collect()
+    capitals, small = np.array([annotation.embeddings for annotation in annotations]).reshape(2, 7, -1)
+    assert capitals == pytest.approx(small, abs=1e-6)
+    assert tuple(annotation.metadata["token"] for annotation in annotations[:7]) == tokens
 
 
 def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make: Make, task: SmallTask) -> None:
     found = vectors(make("minilm").embedded(task.dev))
-    assert {id: len(each) for id, each in found.items()} == {i: len(s.tokens) for i, s in enumerate(task.dev)}
+    documents = documents_of_a_length(task.dev)
+    assert sorted(found) == list(range(len(documents)))
     by_word: dict[str, set[tuple[float, ...]]] = {}
-    for i, sentence in enumerate(task.dev):
-        for token, vector in zip(sentence.tokens, found[i], strict=True):
+    for number, document in enumerate(documents):
+        tokens = [token for i in document for token in task.dev[i].tokens]
+        for token, vector in zip(tokens, found[number], strict=True):
             by_word.setdefault(token, set()).add(tuple(vector))
     assert len(by_word["wohnt"]) > 1
 
@@ -104,7 +107,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     embedder = make("minilm")
     shutil.rmtree(tmp_path / "kept")
     (tmp_path / "kept").write_text("a file where the folder was")
-    assert len(vectors(embedder.embedded(task.dev))) == len(task.dev)
+    assert len(vectors(embedder.embedded(task.dev))) == len(documents_of_a_length(task.dev))
     warning = capsys.readouterr().err
     assert warning.startswith("warning: the embedding cache can't be used (")
     assert warning.endswith("going on without\n")
@@ -152,14 +155,13 @@ def test_a_broken_export_is_bad_input(file: str, content: str | None, problem: s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 512, 513, 3000])
-def test_parts_hold_each_sentence_once_and_are_alike(count: int) -> None:
-    sentences = [Sentence.from_tokens(["a"] * (1 + i * 7 % 40), ["O"] * (1 + i * 7 % 40)) for i in range(count)]
-    parts = _parts(sentences)
-    assert sorted(i for part in parts for i in part) == list(range(count))
-    assert len(parts) == -(-count // 512)
+@pytest.mark.parametrize("documents", [0, 1, 3, 4, 5, 64, 65, 375])
+def test_parts_hold_each_document_once_and_are_alike(documents: int) -> None:
+    parts = _parts(documents)
+    assert sorted(i for part in parts for i in part) == list(range(documents))
+    assert len(parts) == -(-documents // 64)
     sizes = [len(part) for part in parts]
-    assert not sizes or max(sizes) - min(sizes) <= 32
+    assert not sizes or max(sizes) - min(sizes) <= 4
 
 
 def test_a_step_with_a_model_that_is_none_ends_in_one_line(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811

@@ -1,5 +1,6 @@
 """Sentences as the rows that Spark NLP's annotators read, and what they answer as predictions."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,27 +17,39 @@ ANNOTATION = (
     "named_struct('annotatorType', '{type}', 'begin', {begin}, 'end', {end}, 'result', {result},"
     " 'metadata', map({metadata}), 'embeddings', cast(array() as array<float>))"
 )
-SCHEMA = "id int, text string, tokens array<string>, tags array<string>, starts array<int>"
+SCHEMA = (
+    "id int, texts array<string>, begins array<int>, tokens array<string>, tags array<string>, starts array<int>,"
+    " sentences array<string>"
+)
+OF_SENTENCES = "transform(sequence(0, size(texts) - 1), i -> {annotation})"
 OF_TOKENS = "transform(sequence(0, size(tokens) - 1), i -> {annotation})"
+Document = Sequence[Sentence]  # one behind the other, a character apart
 
 
-def sentences_frame(
-    spark: SparkSession, sentences: Sequence[Sentence], partitions: Sequence[Sequence[int]] | None = None
+def documents_frame(
+    spark: SparkSession, documents: Sequence[Document], partitions: Sequence[Sequence[int]] | None = None
 ) -> DataFrame:
-    """A row for each sentence: `id` (its position), `document`, `token` and `label` as annotations.
+    """A row for each document: `id` (its position), `document` (its sentences), `token` and `label` as annotations.
 
-    The tokens are the given ones; a sentence is its own document. partitions: the positions of the sentences in each
-    partition of the frame; without it there is one, in order.
+    The sentences and tokens are the given ones. partitions: the positions of the documents in each partition of the
+    frame; without it there is one, in order.
     """
     if partitions is None:
-        partitions = [range(len(sentences))]
-    blocks = ["\n".join(_line(i, sentences[i]) for i in partition) for partition in partitions if len(partition)]
+        partitions = [range(len(documents))]
+    blocks = ["\n".join(_line(i, documents[i]) for i in partition) for partition in partitions if len(partition)]
     plain = frame_of_json(spark, blocks, SCHEMA)
     return plain.select(
         "id",
-        _column("document", "document", "array({annotation})", "0", "length(text) - 1", "text", "'sentence', '0'"),
-        _column("token", "token", OF_TOKENS, *_span_of_token, "tokens[i]", "'sentence', '0'"),
-        _column("label", "named_entity", OF_TOKENS, *_span_of_token, "tags[i]", "'sentence', '0', 'word', tokens[i]"),
+        _column("document", "document", OF_SENTENCES, *_span("begins", "texts"), "'sentence', string(i)"),
+        _column("token", "token", OF_TOKENS, *_span("starts", "tokens"), "'sentence', sentences[i]"),
+        _column(
+            "label",
+            "named_entity",
+            OF_TOKENS,
+            *_span("starts", "tokens")[:2],
+            "tags[i]",
+            "'sentence', sentences[i], 'word', tokens[i]",
+        ),
     )
 
 
@@ -56,36 +69,30 @@ def frame_of_json(spark: SparkSession, blocks: Sequence[str], schema: str) -> Da
     return lines.select(F.from_json("line", schema).alias("row")).select("row.*")
 
 
-def _line(id: int, sentence: Sentence) -> str:
-    fields = {"id": id, "text": sentence.text, "tokens": sentence.tokens, "tags": sentence.tags}
-    return json.dumps(fields | {"starts": sentence.starts})
-
-
-_span_of_token = ("starts[i]", "starts[i] + length(tokens[i]) - 1")
-
-
-def _column(name: str, type: str, over: str, begin: str, end: str, result: str, metadata: str) -> Column:
-    """A column of annotations; the annotators know it by the type in its metadata."""
-    annotation = ANNOTATION.format(type=type, begin=begin, end=end, result=result, metadata=metadata)
-    return F.expr(over.format(annotation=annotation)).alias(name, metadata={"annotatorType": type})
-
-
-def predictions(answers: DataFrame, sentences: Sequence[Sentence]) -> list[Prediction]:
-    """One Prediction a sentence from the column `ner` of its row, told apart by `id`.
+def predictions(answers: DataFrame, documents: Sequence[Document]) -> list[list[Prediction]]:
+    """One Prediction for each sentence of each document from the column `ner` of its row, told apart by `id`.
 
     A token is found by its offset, not by its place in the answer: embeddings may cut a long sentence short, and what
     they cut is `O`, with nothing known of its scores.
     """
     told = F.to_json(F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))"))  # sooner read than rows are
     rows: dict[int, str] = {row.id: row.told for row in answers.select("id", told.alias("told")).collect()}
-    return [_prediction(sentence, json.loads(rows.get(i, "[]"))) for i, sentence in enumerate(sentences)]
+    answered = []
+    for i, document in enumerate(documents):
+        found = {annotation["begin"]: annotation for annotation in json.loads(rows.get(i, "[]"))}
+        answered.append(
+            [
+                _prediction([found.get(begin + start) for start in sentence.starts])
+                for sentence, begin in zip(document, _begins(document), strict=True)
+            ]
+        )
+    return answered
 
 
-def _prediction(sentence: Sentence, annotations: Iterable[Mapping[str, Any]]) -> Prediction:
-    found = {annotation["begin"]: annotation for annotation in annotations}
+def _prediction(annotations: Iterable[Mapping[str, Any] | None]) -> Prediction:
+    """Of a sentence whose tokens have these annotations."""
     tags, confidence, scores = [], [], []
-    for start in sentence.starts:
-        annotation = found.get(start)
+    for annotation in annotations:
         tag = "O" if annotation is None else annotation["result"]
         by_tag = {} if annotation is None else _scores(annotation["metadata"])
         tags.append(tag)
@@ -97,3 +104,35 @@ def _prediction(sentence: Sentence, annotations: Iterable[Mapping[str, Any]]) ->
 def _scores(metadata: Mapping[str, str]) -> dict[str, float]:
     """The confidence of each tag, which stand among the rest of an annotation's metadata."""
     return {tag: float(score) for tag, score in metadata.items() if tag == "O" or tag[:2] in ("B-", "I-")}
+
+
+def _line(id: int, document: Document) -> str:
+    begins = _begins(document)
+    fields = {
+        "id": id,
+        "texts": [sentence.text for sentence in document],
+        "begins": begins,
+        "tokens": [token for sentence in document for token in sentence.tokens],
+        "tags": [tag for sentence in document for tag in sentence.tags],
+        "starts": [
+            begin + start for sentence, begin in zip(document, begins, strict=True) for start in sentence.starts
+        ],
+        "sentences": [str(i) for i, sentence in enumerate(document) for _ in sentence.tokens],
+    }
+    return json.dumps(fields)
+
+
+def _begins(document: Document) -> list[int]:
+    """Where each sentence of a document begins, in characters."""
+    return list(itertools.accumulate((len(sentence.text) + 1 for sentence in document[:-1]), initial=0))
+
+
+def _span(begins: str, texts: str) -> tuple[str, str, str]:
+    """The first and last character and the text of the annotation of number i."""
+    return f"{begins}[i]", f"{begins}[i] + length({texts}[i]) - 1", f"{texts}[i]"
+
+
+def _column(name: str, type: str, over: str, begin: str, end: str, result: str, metadata: str) -> Column:
+    """A column of annotations; the annotators know it by the type in its metadata."""
+    annotation = ANNOTATION.format(type=type, begin=begin, end=end, result=result, metadata=metadata)
+    return F.expr(over.format(annotation=annotation)).alias(name, metadata={"annotatorType": type})

@@ -18,17 +18,17 @@ from twinner.corpus import Sentence
 from twinner.errors import BadInput
 from twinner.phases import phase
 from twinner.spark_session import java_cause
-from twinner.training.annotations import sentences_frame
-from twinner.training.batches import by_length
+from twinner.training import batches
+from twinner.training.annotations import documents_frame
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.letter_case import keep_case
 from twinner.training.minilm import minilm_folder
 
 WORD2VEC_SIZE = 100
 WORD2VEC_PASSES = 5  # over the corpus; with one, Spark NLP's default, vectors of a small corpus stay near random
-FORMAT = 4  # of what is kept: another number makes all that was kept before useless
+FORMAT = 5  # of what is kept: another number makes all that was kept before useless
 BATCH = 32  # sentences that a model embeds at once
-PART = 512  # sentences that one task embeds
+PART = 64  # documents that one task embeds
 LONGEST = 512  # pieces of words in a sentence: what models of the BERT family take, unless they say otherwise
 # What an export's config.json calls its kind of model -> Spark NLP's annotator that embeds tokens with it.
 KINDS = {
@@ -77,6 +77,7 @@ class Embedder:
         self._work = work
         self._uri = uri
         self._annotator: Any = None
+        self._word2vec: Path | None = None  # where it is, once it is trained
         self._digest = ""
         if name == "word2vec":
             self.dimension = WORD2VEC_SIZE
@@ -90,7 +91,9 @@ class Embedder:
     @property
     def annotator(self) -> Any:
         """Spark NLP's annotator, from the columns `document` and `token` to `embeddings`."""
-        assert self._annotator is not None
+        if self._annotator is None:
+            assert self._word2vec is not None
+            self._annotator = Word2VecModel.load(self._uri(self._word2vec))
         return self._annotator
 
     def prepare(self, train: Sequence[Sentence]) -> None:
@@ -101,20 +104,19 @@ class Embedder:
             "word2vec", WORD2VEC_SIZE, WORD2VEC_PASSES, self._seed, [sentence.tokens for sentence in train]
         )
         key = _digest(FORMAT, sparknlp.version(), self._digest)
-        folder = self._get(key, lambda new: self._train_word2vec(train, new))
-        self._annotator = Word2VecModel.load(self._uri(folder / "model"))
+        self._word2vec = self._get(key, lambda new: self._train_word2vec(train, new)) / "model"
 
     def embedded(self, sentences: Sequence[Sentence]) -> DataFrame:
-        """The rows of `sentences_frame` with `embeddings`, read from a file; `label` only where there is an embedding.
+        """The documents of `documents_of_a_length` as rows of `documents_frame`, read from a file, with `embeddings`.
 
-        Their order is not that of the sentences: `id` is.
+        `label` is there only where there is an embedding. The order of the rows is not that of the documents: `id` is.
         """
         return self._spark.read.parquet(self.embedded_file(sentences))
 
     def embedded_file(self, sentences: Sequence[Sentence]) -> str:
         """The URI of the Parquet file of `embedded`."""
         content = [(sentence.text, sentence.tokens, sentence.tags, sentence.starts) for sentence in sentences]
-        key = _digest(FORMAT, sparknlp.version(), self._digest, BATCH, PART, content)
+        key = _digest(FORMAT, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
         return self._uri(self._get(key, lambda new: self._embed(sentences, new)) / "rows")
 
     def _get(self, key: str, make: Callable[[Path], None]) -> Path:
@@ -146,12 +148,13 @@ class Embedder:
             .setNumPartitions(1)
             .setSeed(self._seed)
         )
-        model = approach.fit(sentences_frame(self._spark, train))
+        model = approach.fit(documents_frame(self._spark, [[sentence] for sentence in train]))
         model.write().overwrite().save(self._uri(folder / "model"))
 
     def _embed(self, sentences: Sequence[Sentence], folder: Path) -> None:
         """Write the embedded rows, in as many files as there are parts: none where there are no sentences."""
-        rows = sentences_frame(self._spark, sentences, _parts(sentences))
+        documents = [[sentences[i] for i in document] for document in batches.documents_of_a_length(sentences)]
+        rows = documents_frame(self._spark, documents, _parts(len(documents)))
         embedded = self.annotator.transform(rows)
         metadata = embedded.schema["label"].metadata
         labels = F.expr(LABELS_OF_EMBEDDED).alias("label", metadata=metadata)
@@ -160,7 +163,7 @@ class Embedder:
 
     def _probe(self, name: str) -> int:
         """The dimension of the vectors, seen by embedding a word, so that a model that does not work is found here."""
-        rows = sentences_frame(self._spark, [Sentence.from_tokens(["Berlin"], ["O"])])
+        rows = documents_frame(self._spark, [[Sentence.from_tokens(["Berlin"], ["O"])]])
         try:
             vectors = self.annotator.transform(rows).select("embeddings.embeddings").first()
         except (Py4JError, PySparkException) as error:
@@ -297,15 +300,15 @@ def _settings(folder: Path, name: str) -> dict[str, Any]:
     return {}
 
 
-def _parts(sentences: Sequence[Sentence]) -> list[list[int]]:
-    """Which sentences each task embeds: parts that take as long as one another, and do not depend on the machine.
+def _parts(documents: int) -> list[list[int]]:
+    """Which documents each task embeds: parts that take as long as one another, and do not depend on the machine.
 
-    A batch is as long as its longest sentence, so those of a length go together; the batches are dealt out in turn.
+    A batch is as long as its longest sentence, so documents of a length go together; the batches are dealt out in turn.
     """
-    order = by_length(sentences)[::-1]
-    batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
-    count = -(-len(sentences) // PART)
-    return [[i for batch in batches[part::count] for i in batch] for part in range(count)]
+    size = BATCH // batches.DOCUMENT_SIZE
+    together = [range(at, max(at - size, -1), -1) for at in range(documents - 1, -1, -size)]
+    count = -(-documents // PART)
+    return [[i for batch in together[part::count] for i in batch] for part in range(count)]
 
 
 def _digest(*parts: Any) -> str:

@@ -32,9 +32,8 @@ from twinner.errors import BadInput
 from twinner.evaluation import token_scores
 from twinner.phases import phase
 from twinner.spark_session import check_settings, java_cause, spark_session, stop_session, take_over
-from twinner.training import nerdl_graph, nerdl_log
+from twinner.training import batches, nerdl_graph, nerdl_log
 from twinner.training.annotations import frame_of_json, predictions
-from twinner.training.batches import grouped_rows
 from twinner.training.embedding_cache import EmbeddingCache
 from twinner.training.embeddings import Embedder, check_name
 from twinner.training.trainer import Epoch, Prediction, check_reloaded, sample_of
@@ -147,8 +146,8 @@ class SparkNlpTrainer:
         approach = self._approach(graphs, embedder.embedded_file(dev))
         self._log = self._work / "logs" / f"{approach.uid}.log"
         _seed_scala(spark, self.seed)
-        # NerDLApproach sorts a partition by its first column, `row`: always the same order, if there is but one.
-        rows = grouped_rows(embedder.embedded(train), train, self.batch_size).cache()  # it reads them twice
+        # NerDLApproach sorts a partition by its first column, `id`: always the same order, if there is but one.
+        rows = embedder.embedded(train).coalesce(1).cache()  # it reads them twice
         fit = _Fit(approach, rows)
         fit.start()
         logged = []
@@ -172,12 +171,9 @@ class SparkNlpTrainer:
     @_telling_java_errors
     def load(self, folder: Path) -> None:
         """Load `ner_model/` back; raises RuntimeError if it predicts otherwise than the model that was saved."""
-        reloaded = NerDLModel.load(self._uri(folder / "ner_model")).setBatchSize(self.batch_size)
+        reloaded = NerDLModel.load(self._uri(folder / "ner_model"))
         if self._trained is not None:
-            embedded = self._embedded(self._sample)
-            saved, loaded = (
-                predictions(model.transform(embedded), self._sample) for model in (self._trained, reloaded)
-            )
+            saved, loaded = (self._ask(model, self._sample) for model in (self._trained, reloaded))
             check_reloaded(self._sample, saved, loaded)
         self._reloaded = reloaded
 
@@ -185,7 +181,7 @@ class SparkNlpTrainer:
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Predict given tokens, with the confidence of every tag; tokens that the embeddings cut off are `O`."""
         assert self._reloaded is not None
-        predicted = predictions(self._reloaded.transform(self._embedded(sentences)), sentences)
+        predicted = self._ask(self._reloaded, sentences)
         if cut := sum(not scores for prediction in predicted for scores in prediction.scores or ()):
             warnings.warn(
                 f"{cut} tokens have no embedding, most likely as their sentence is too long: they are predicted as O",
@@ -201,7 +197,7 @@ class SparkNlpTrainer:
         stages = [
             *_splitters(self._whole_tokens),
             self._embedder.annotator,
-            self._reloaded,
+            self._reloaded.setBatchSize(self.batch_size),
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
         ]
         if self._files is not None:
@@ -273,9 +269,15 @@ class SparkNlpTrainer:
             .setOutputLogsPath(str(self._work / "logs"))
         )
 
-    def _embedded(self, sentences: Sequence[Sentence]) -> DataFrame:
+    def _ask(self, model: NerDLModel, sentences: Sequence[Sentence]) -> list[Prediction]:
+        """What a model predicts, a Prediction a sentence."""
         assert self._embedder is not None
-        return self._embedder.embedded(sentences)
+        order = batches.documents_of_a_length(sentences)
+        documents = [[sentences[i] for i in document] for document in order]
+        model.setBatchSize(max(1, self.batch_size // batches.DOCUMENT_SIZE))  # in rows, which are documents here
+        answers = predictions(model.transform(self._embedder.embedded(sentences)), documents)
+        by_position = dict(zip(itertools.chain(*order), itertools.chain(*answers), strict=True))
+        return [by_position[i] for i in range(len(sentences))]
 
 
 class _Fit(threading.Thread):
