@@ -33,10 +33,13 @@ SIGNATURE = ModelSignature(
 )
 
 
-def save_model(path: str, mlflow_model: Model, trainer: "Trainer", example: str | None) -> None:
+def save_model(
+    path: str, mlflow_model: Model, trainer: "Trainer", example: str | None, validate_serving_input: bool = False
+) -> None:
     """Save the trainer's pipeline in MLflow's format; `Model.log` and `export` call this.
 
     example: a text to show what goes in, or None where no text of the corpus may leave the machine.
+    validate_serving_input: for `Model.log`, which would load the model once more to warn if it does not serve.
     """
     native = importlib.import_module(f"mlflow.{trainer.flavor}")
     native.save_model(

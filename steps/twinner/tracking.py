@@ -220,6 +220,7 @@ class TrackedRun:
                 registered_model_name=name or None,
                 trainer=trainer,
                 example=example,
+                validate_serving_input=False,
             )
         elif name and "twinner.registered" not in self._run.data.tags:
             mlflow.register_model(uri, name)
