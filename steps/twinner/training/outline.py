@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def train_and_track(
         tracked_run(step, settings.get("resume", "")) as run,
         PeakMemory() as memory,
         tempfile.TemporaryDirectory(prefix="twinner-") as temporary,
+        ThreadPoolExecutor(max_workers=1) as beside,
     ):
         outputs = Path(temporary)
         run.log_params(settings)
@@ -87,13 +89,15 @@ def train_and_track(
                 predictions = trainer.predict(corpus.test)
                 test_time = time.perf_counter() - began
             with phase("evaluate"):
+                texts = [sentence.text for sentence in corpus.test]
+                pipeline_tokens = beside.submit(trainer.tokens, texts)  # which may keep another process busy
                 evaluation = evaluate(train, corpus.test, [p.tags for p in predictions], corpus.labels)
-                as_given = trainer.tokens([sentence.text for sentence in corpus.test])
-                differing = sum(s.tokens != found for s, found in zip(corpus.test, as_given, strict=True))
                 title = f"{trainer.framework} on {corpus.name}"
                 keep_text = settings["log_text"] == "yes"
                 _write_outputs(outputs, title, corpus, predictions, evaluation, keep_text)
                 charts.draw_training_charts(epochs, outputs, title, best_epoch)
+                found = pipeline_tokens.result()
+                differing = sum(s.tokens != tokens for s, tokens in zip(corpus.test, found, strict=True))
             with phase("log"):
                 run.log_outputs(outputs)
                 example = corpus.test[0].text if keep_text else None
