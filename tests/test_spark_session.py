@@ -168,18 +168,27 @@ def test_a_session_that_is_started_ahead_is_the_one_that_is_given_and_ends_with_
     assert list(tmp_path.glob("twinner-spark-*")) == []
 
 
-def test_no_session_is_started_ahead_that_needs_a_download_or_a_cluster(tmp_path: Path) -> None:
-    script = """
+@pytest.mark.parametrize(
+    ("master", "spark_conf", "has_jars"),
+    [("local[1]", "", False), ("spark://127.0.0.1:1", "", True), ("local[1]", "spark.jars.packages=a:b:1", True)],
+)
+def test_no_session_is_started_ahead_that_needs_a_download_or_a_cluster(
+    master: str,
+    spark_conf: str,
+    has_jars: bool,
+    tmp_path: Path,
+    spark_cache: Path,  # noqa: F811
+) -> None:
+    script = f"""
 import threading
 from twinner.spark_session import session_ahead
 before = threading.active_count()
-for master in ("local[1]", "spark://127.0.0.1:1"):
-    with session_ahead(master, "600m", ""):
-        print(threading.active_count() - before)
+with session_ahead({master!r}, "600m", {spark_conf!r}):
+    print(threading.active_count() - before)
 """
-    process = run(script, tmp_path / "empty", tmp_path / "cache")
+    process = run(script, tmp_path / "empty", spark_cache if has_jars else tmp_path / "cache")
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err, out) == (0, "", "0\n0\n")
+    assert (process.returncode, err, out) == (0, "", "0\n")
 
 
 WAIT_IN_JAVA = """

@@ -52,7 +52,7 @@ def session_ahead(master: str, driver_memory: str, spark_conf: str) -> Iterator[
     as is what goes wrong here.
     """
     global _ahead
-    if is_running() or not _is_local(master) or not are_in_cache():
+    if is_running() or not _is_local(master) or not are_in_cache() or "spark.jars" in spark_conf:
         yield
         return
 
