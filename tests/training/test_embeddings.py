@@ -80,6 +80,17 @@ def test_a_sentence_that_is_too_long_is_cut_with_its_labels(make: Make) -> None:
     assert [label.begin for label in row.label] == [embedding.begin for embedding in row.embeddings]
 
 
+def test_a_sentence_that_is_cut_takes_nothing_from_those_of_its_document(make: Make, task: SmallTask) -> None:
+    short = task.dev[:2]
+    (row,) = make("minilm").embedded([LONG, *short]).select("token", "label", "embeddings").collect()
+    embedded = [(embedding.metadata["sentence"], embedding.begin) for embedding in row.embeddings]
+    tokens = [(token.metadata["sentence"], token.begin) for token in row.token]
+    cut = sum(number == "2" for number, _ in embedded)  # the longest comes last
+    assert embedded == tokens[: sum(len(sentence.tokens) for sentence in short) + cut]
+    assert 400 < cut < 512
+    assert [label.begin for label in row.label] == [begin for _, begin in embedded]
+
+
 def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: SmallTask, tmp_path: Path) -> None:
     export = make("minilm")
     export.annotator.write().save((tmp_path / "saved").as_uri())

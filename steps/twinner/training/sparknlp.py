@@ -173,7 +173,7 @@ class SparkNlpTrainer:
         """Load `ner_model/` back; raises RuntimeError if it predicts otherwise than the model that was saved."""
         reloaded = NerDLModel.load(self._uri(folder / "ner_model"))
         if self._trained is not None:
-            saved, loaded = (self._ask(model, self._sample) for model in (self._trained, reloaded))
+            saved, loaded = self._ask(self._sample, self._trained, reloaded)
             check_reloaded(self._sample, saved, loaded)
         self._reloaded = reloaded
 
@@ -181,7 +181,7 @@ class SparkNlpTrainer:
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Predict given tokens, with the confidence of every tag; tokens that the embeddings cut off are `O`."""
         assert self._reloaded is not None
-        predicted = self._ask(self._reloaded, sentences)
+        (predicted,) = self._ask(sentences, self._reloaded)
         if cut := sum(not scores for prediction in predicted for scores in prediction.scores or ()):
             warnings.warn(
                 f"{cut} tokens have no embedding, most likely as their sentence is too long: they are predicted as O",
@@ -269,15 +269,19 @@ class SparkNlpTrainer:
             .setOutputLogsPath(str(self._work / "logs"))
         )
 
-    def _ask(self, model: NerDLModel, sentences: Sequence[Sentence]) -> list[Prediction]:
-        """What a model predicts, a Prediction a sentence."""
+    def _ask(self, sentences: Sequence[Sentence], *models: NerDLModel) -> list[list[Prediction]]:
+        """What each model predicts, a Prediction a sentence."""
         assert self._embedder is not None
+        embedded = self._embedder.embedded(sentences)
         order = batches.documents_of_a_length(sentences)
         documents = [[sentences[i] for i in document] for document in order]
-        model.setBatchSize(max(1, self.batch_size // batches.DOCUMENT_SIZE))  # in rows, which are documents here
-        answers = predictions(model.transform(self._embedder.embedded(sentences)), documents)
-        by_position = dict(zip(itertools.chain(*order), itertools.chain(*answers), strict=True))
-        return [by_position[i] for i in range(len(sentences))]
+        predicted = []
+        for model in models:
+            model.setBatchSize(max(1, self.batch_size // batches.DOCUMENT_SIZE))  # in rows, which are documents here
+            answers = predictions(model.transform(embedded), documents)
+            by_position = dict(zip(itertools.chain(*order), itertools.chain(*answers), strict=True))
+            predicted.append([by_position[i] for i in range(len(sentences))])
+        return predicted
 
 
 class _Fit(threading.Thread):
