@@ -17,10 +17,11 @@ STEPS = Path(__file__).resolve().parents[1] / "steps"
 sys.path.insert(0, str(STEPS))
 
 from twinner.corpus import Corpus, Sentence, read_corpus  # noqa: E402
-from twinner.evaluation import entity_scores  # noqa: E402
-from twinner.spark_session import spark_session, stop_session  # noqa: E402
-from twinner.training import batches, sparknlp  # noqa: E402
-from twinner.training.trainer import Epoch  # noqa: E402
+from twinner.evaluation.scores import entity_scores  # noqa: E402
+from twinner.frameworks.contract import Epoch  # noqa: E402
+from twinner.frameworks.sparknlp import batches  # noqa: E402
+from twinner.frameworks.sparknlp import trainer as sparknlp  # noqa: E402
+from twinner.spark.session import spark_session, stop_session  # noqa: E402
 
 
 def train_once(

@@ -21,9 +21,9 @@ sys.path.insert(0, str(STEPS))
 
 from pyspark.sql import SparkSession  # noqa: E402
 from sparknlp.base import DocumentAssembler  # noqa: E402
-from twinner.jars import read_lock  # noqa: E402
-from twinner.java import java_home, trust_options  # noqa: E402
-from twinner.spark_session import spark_session  # noqa: E402
+from twinner.spark.jars import read_lock  # noqa: E402
+from twinner.spark.java import java_home, trust_options  # noqa: E402
+from twinner.spark.session import spark_session  # noqa: E402
 
 REPLACED = ("tensorflow-cpu_2.12", "jsl-llamacpp-cpu_2.12", "jsl-openvino-cpu_2.12")
 

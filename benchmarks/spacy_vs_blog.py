@@ -24,10 +24,10 @@ from spacy.tokens import Doc  # noqa: E402
 from spacy.training import Example  # noqa: E402
 from spacy.training.initialize import init_nlp  # noqa: E402
 from twinner.corpus import Sentence, read_corpus  # noqa: E402
-from twinner.evaluation import entity_scores  # noqa: E402
-from twinner.training.spacy import SpacyTrainer, write_corpus  # noqa: E402
-from twinner.training.spacy_config import training_config  # noqa: E402
-from twinner.training.trainer import Epoch  # noqa: E402
+from twinner.evaluation.scores import entity_scores  # noqa: E402
+from twinner.frameworks.contract import Epoch  # noqa: E402
+from twinner.frameworks.spacy.config import training_config  # noqa: E402
+from twinner.frameworks.spacy.trainer import SpacyTrainer, write_corpus  # noqa: E402
 
 DROP_RATE, LR, BATCH_SIZE = 0.2, 0.001, 1000  # the step's defaults
 Curve = list[tuple[float, float, float]]  # an epoch: seconds in updates, seconds so far with evaluation, dev F1

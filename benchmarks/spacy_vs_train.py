@@ -18,8 +18,8 @@ STEPS = Path(__file__).resolve().parents[1] / "steps"
 sys.path.insert(0, str(STEPS))
 
 from twinner.corpus import read_corpus  # noqa: E402
-from twinner.training.spacy import SpacyTrainer  # noqa: E402
-from twinner.training.trainer import Epoch  # noqa: E402
+from twinner.frameworks.contract import Epoch  # noqa: E402
+from twinner.frameworks.spacy.trainer import SpacyTrainer  # noqa: E402
 
 DROP_RATE, LR, BATCH_SIZE = 0.2, 0.001, 1000  # the step's defaults
 

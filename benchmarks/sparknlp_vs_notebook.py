@@ -35,10 +35,10 @@ def notebook(train: Path, test: Path, embeddings: str, epochs: int, folder: Path
     from sklearn.metrics import classification_report
     from sparknlp.annotator import BertEmbeddings, NerDLApproach, NerDLModel, Word2VecApproach
     from sparknlp.training import CoNLL
-    from twinner.jars import spark_jars
-    from twinner.java import java_home
-    from twinner.training.embeddings import WORD2VEC_PASSES, WORD2VEC_SIZE
-    from twinner.training.minilm import minilm_folder
+    from twinner.frameworks.sparknlp.embeddings import WORD2VEC_PASSES, WORD2VEC_SIZE
+    from twinner.frameworks.sparknlp.minilm import minilm_folder
+    from twinner.spark.jars import spark_jars
+    from twinner.spark.java import java_home
 
     os.environ |= {"JAVA_HOME": str(java_home()), "TF_CPP_MIN_LOG_LEVEL": "3"}
     spark = (
@@ -145,8 +145,8 @@ def main() -> None:
         notebook(arguments.train, arguments.test, arguments.embeddings, arguments.epochs, arguments.only)
         return
     from twinner.cache import cache_folder
-    from twinner.jars import spark_jars
-    from twinner.training.minilm import minilm_folder
+    from twinner.frameworks.sparknlp.minilm import minilm_folder
+    from twinner.spark.jars import spark_jars
 
     spark_jars()  # downloads are not what is measured
     if arguments.embeddings == "minilm":

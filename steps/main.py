@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from twinner import cli
-from twinner.tracking import tracked_run
+from twinner.tracking.write import tracked_run
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Enough for the demo corpus, so that both trainings take about 3 minutes on 2 cores.

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from twinner import cli
-from twinner.report import Choice, Report, build_report, check_output, check_store, write_output
-from twinner.tracking import tracked_run, where_to_look
+from twinner.report import Choice, Report, build_report, check_output, write_output
+from twinner.tracking.read import check_store
+from twinner.tracking.write import tracked_run, where_to_look
 
 
 def report(

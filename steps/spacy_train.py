@@ -6,14 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from twinner import cli, tracking
+from twinner import cli
 from twinner.corpus import Corpus
-from twinner.training.checkpoint import Checkpoint
-from twinner.training.outline import Result, train_and_track
+from twinner.frameworks.contract import Epoch
+from twinner.frameworks.spacy.checkpoint import Checkpoint
+from twinner.frameworks.spacy.config import language_of
+from twinner.frameworks.spacy.trainer import SpacyTrainer
+from twinner.tracking import write as tracking
 from twinner.training.resume import finished_epochs, settings_to_go_on
-from twinner.training.spacy import SpacyTrainer
-from twinner.training.spacy_config import language_of
-from twinner.training.trainer import Epoch
+from twinner.training.run import Result, train_and_track
 
 
 def spacy_train(

@@ -3,9 +3,9 @@
 from typing import Literal
 
 from twinner import cli
-from twinner.spark_session import session_ahead
-from twinner.training.outline import Result, train_and_track
-from twinner.training.sparknlp import SparkNlpTrainer
+from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
+from twinner.spark.session import session_ahead
+from twinner.training.run import Result, train_and_track
 
 
 def sparknlp_train(

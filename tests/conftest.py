@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import mlflow
 import pytest
 from spacy_train import spacy_train
-from twinner.training.outline import Result
+from twinner.training.run import Result
 
 NAMES = ["Anna", "Béla", "Chris", "Dora", "Emil", "Frida", "Georg", "Hana", "Ivo", "Jutta", "Karl", "Lena"]
 PLACES = ["Ulm", "New York", "Köln", "Bad Aibling", "Oslo", "Graz", "San José", "Wien", "Rom", "Sankt Gallen"]
@@ -114,6 +115,48 @@ def exported(spacy_run: Result, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def silent_run(train_small: Train) -> Result:
     """The same training, but nothing that holds text of the corpus leaves the machine."""
     return train_small(log_text="no")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of an empty SQLite store that MLflow is pointed at; nothing of the user's store is reached."""
+    folder = tmp_path_factory.mktemp("store")
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        patch.delenv(name)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield folder
+    mlflow.set_tracking_uri(before)
+    patch.undo()
+
+
+@pytest.fixture
+def experiment(store: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new experiment, which is the current one for this test."""
+    mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
+    name = str(request.node.name)
+    identity = mlflow.create_experiment(name, artifact_location=(store / "artifacts" / name[:40]).as_uri())
+    for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", identity)
+    mlflow.set_experiment(experiment_id=identity)
+    return name
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of the machine."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as driver:
+        # The sandbox needs rights that root in a container lacks; the pages are our own.
+        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

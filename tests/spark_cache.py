@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 from twinner.errors import BadInput
-from twinner.jars import PLATFORMS, read_lock, spark_jars
+from twinner.spark.jars import PLATFORMS, read_lock, spark_jars
 
 # Looked up when this is imported, before any test puts a folder of its own in the place of the cache.
 USERS_JARS = Path(os.environ.get("TWINNER_CACHE") or platformdirs.user_cache_dir("twinner"), "jars").expanduser()

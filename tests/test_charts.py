@@ -9,28 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from twinner.charts import draw_confusion, draw_training_charts
-from twinner.training.trainer import Epoch
 
 NAMES = ("loss.jpg", "precrecf1.jpg", "macromicroavg.jpg")
 
 
-def epochs(count: int) -> list[Epoch]:
-    """Epochs whose loss falls and whose scores rise."""
-    return [
-        Epoch(
-            number,
-            100 / number,
-            2.0,
-            1.5,
-            {
-                "dev_token_precision": 1 - 0.5 / number,
-                "dev_token_recall": 1 - 0.7 / number,
-                "dev_token_f1": 1 - 0.6 / number,
-                "dev_token_macro_f1": 1 - 0.8 / number,
-            },
-        )
+def epochs(count: int) -> tuple[list[float], list[dict[str, float]]]:
+    """The losses and scores of epochs whose loss falls and whose scores rise."""
+    scores = [
+        {
+            "dev_token_precision": 1 - 0.5 / number,
+            "dev_token_recall": 1 - 0.7 / number,
+            "dev_token_f1": 1 - 0.6 / number,
+            "dev_token_macro_f1": 1 - 0.8 / number,
+        }
         for number in range(1, count + 1)
     ]
+    return [100 / number for number in range(1, count + 1)], scores
 
 
 @pytest.fixture
@@ -70,7 +64,7 @@ def overlapping(figure: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_the_curves_hold_the_values_of_the_epochs(tmp_path: Path, drawn: dict[str, Any], count: int) -> None:
-    draw_training_charts(epochs(count), tmp_path, "spaCy on demo", best_epoch=1)
+    draw_training_charts(*epochs(count), tmp_path, "spaCy on demo", best_epoch=1)
     for name in NAMES:
         with Image.open(tmp_path / name) as picture:
             assert picture.format == "JPEG"
@@ -87,12 +81,12 @@ def test_the_curves_hold_the_values_of_the_epochs(tmp_path: Path, drawn: dict[st
 
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_no_words_of_the_curves_lie_upon_others(tmp_path: Path, drawn: dict[str, Any], count: int) -> None:
-    draw_training_charts(epochs(count), tmp_path, "a long title of a run with $ signs ^ in it " * 9, best_epoch=count)
+    draw_training_charts(*epochs(count), tmp_path, "a long title of a run with $ signs ^ in it " * 9, best_epoch=count)
     assert {name: overlapping(figure) for name, figure in drawn.items()} == {name: [] for name in NAMES}
 
 
 def test_lines_differ_in_marker_and_dashes_too(tmp_path: Path, drawn: dict[str, Any]) -> None:
-    draw_training_charts(epochs(3), tmp_path, "run", best_epoch=2)
+    draw_training_charts(*epochs(3), tmp_path, "run", best_epoch=2)
     lines = drawn["precrecf1.jpg"].axes[0].lines
     assert len({line.get_color() for line in lines}) == 4
     assert len({line.get_linestyle() for line in lines}) == 4
@@ -100,7 +94,7 @@ def test_lines_differ_in_marker_and_dashes_too(tmp_path: Path, drawn: dict[str, 
 
 
 def test_scores_that_an_epoch_lacks_leave_a_gap(tmp_path: Path, drawn: dict[str, Any]) -> None:
-    draw_training_charts([Epoch(1, float("nan"), 1, 1, {})], tmp_path, "run", best_epoch=1)
+    draw_training_charts([float("nan")], [{}], tmp_path, "run", best_epoch=1)
     assert np.isnan(drawn["precrecf1.jpg"].axes[0].lines[1].get_ydata()).all()
 
 

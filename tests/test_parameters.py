@@ -116,15 +116,6 @@ def test_each_parameter_is_explained_and_none_is_left_over() -> None:
     assert all(parameter.help for parameter in PARAMETERS.values())
 
 
-@pytest.mark.parametrize("step", ["spacy_train", "sparknlp_train", "report"])
-def test_each_parameter_is_read_somewhere(step: str) -> None:
-    _, body = (PROJECT / "steps" / f"{step}.py").read_text(encoding="utf-8").split("settings = locals()")
-    outline = (PROJECT / "steps/twinner/training/outline.py").read_text(encoding="utf-8")
-    by_name = {name for name in DEFAULTS[step] if re.search(rf"\b{name}\b", body)}
-    by_outline = {name for name in DEFAULTS[step] if f'settings["{name}"]' in outline and "_train" in step}
-    assert set(DEFAULTS[step]) - by_name - by_outline == set()
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_defaults_pass_the_check(step: str) -> None:
     check_parameters(defaults_of(step))

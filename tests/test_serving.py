@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-from twinner.training.outline import Result
+from twinner.training.run import Result
 
 TEXTS = [
     "In Bad Aibling traf Béla niemanden .",

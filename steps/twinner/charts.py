@@ -2,7 +2,7 @@
 
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
-
-from twinner.training.trainer import Epoch
 
 # Okabe and Ito's colours stay apart for colour-blind eyes; markers and dashes keep the lines apart in grey print.
 BLUE, VERMILLION, GREEN, INK, PALE = "#0072B2", "#D55E00", "#009E73", "#333333", "#D9D9D9"
@@ -37,15 +35,21 @@ LOOK: dict[Any, Any] = {
 LONGEST_LABEL = 24  # characters of a label that a picture shows
 
 
-def draw_training_charts(epochs: Sequence[Epoch], folder: Path, title: str, best_epoch: int) -> None:
-    """Write `loss.jpg`, `precrecf1.jpg` and `macromicroavg.jpg` below `folder`, which exists.
+def draw_training_charts(
+    losses: Sequence[float], scores: Sequence[Mapping[str, float]], folder: Path, title: str, best_epoch: int
+) -> None:
+    """Write `loss.jpg`, `precrecf1.jpg` and `macromicroavg.jpg` to `folder`, which exists.
 
-    epochs: one or more, in order; a score that an epoch lacks leaves a gap. title: names the run.
-    best_epoch: the number of the epoch whose model was kept; a grey line marks it.
+    losses, scores: those of n >= 1 epochs, from the first; scores are dev scores by metric name, and one that an
+    epoch lacks leaves a gap. title: names the run. best_epoch: the epoch whose model was kept, counted from 1, which a
+    grey line marks.
     """
-    losses = {"Loss on train": [epoch.loss for epoch in epochs]}
     _draw_curves(
-        epochs, losses, folder / "loss.jpg", f"Loss by epoch\n{title}", "Loss, summed over the epoch", best_epoch
+        {"Loss on train": losses},
+        folder / "loss.jpg",
+        f"Loss by epoch\n{title}",
+        "Loss, summed over the epoch",
+        best_epoch,
     )
     for file, heading, names in (
         (
@@ -59,8 +63,8 @@ def draw_training_charts(epochs: Sequence[Epoch], folder: Path, title: str, best
             {"Micro average": "dev_token_f1", "Macro average": "dev_token_macro_f1"},
         ),
     ):
-        curves = {name: [float(epoch.scores.get(metric, np.nan)) for epoch in epochs] for name, metric in names.items()}
-        _draw_curves(epochs, curves, folder / file, f"{heading}\n{title}", "Score on dev, from 0 to 1", best_epoch)
+        curves = {name: [epoch.get(metric, np.nan) for epoch in scores] for name, metric in names.items()}
+        _draw_curves(curves, folder / file, f"{heading}\n{title}", "Score on dev, from 0 to 1", best_epoch)
 
 
 def draw_confusion(gold_tags: Sequence[str], predicted_tags: Sequence[str], file: Path, title: str) -> None:
@@ -100,11 +104,9 @@ def draw_confusion(gold_tags: Sequence[str], predicted_tags: Sequence[str], file
         figure.savefig(file)
 
 
-def _draw_curves(
-    epochs: Sequence[Epoch], curves: dict[str, list[float]], file: Path, title: str, unit: str, best_epoch: int
-) -> None:
-    """Write one picture of one line a name by epoch."""
-    numbers = [epoch.number for epoch in epochs]
+def _draw_curves(curves: Mapping[str, Sequence[float]], file: Path, title: str, unit: str, best_epoch: int) -> None:
+    """Write a plot with one named line per curve, each of n values, one an epoch."""
+    numbers = range(1, 1 + len(next(iter(curves.values()))))
     with _look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes: Axes = figure.add_subplot()

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from twinner import tracking
 from twinner.errors import BadInput
 from twinner.parameters import PARAMETERS
+from twinner.tracking import write as tracking
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 SHORT = {"drop_rate": "-d", "epochs": "-i"}  # as the blog's script has them

@@ -1,28 +1,29 @@
 """The logged model: native to its framework, and a pyfunc from text to entities, so that MLflow can serve it.
 
-MLflow's own spaCy flavor makes a pyfunc of text categorizers only, and its Spark one knows no Spark NLP session.
-The model carries this package, so that it loads where the project is not.
+MLflow's spaCy flavor adds a pyfunc for text categorizers only, and its Spark flavor starts no Spark NLP session.
+The model carries this package, so that it loads outside the project.
 """
 
 import importlib
-import json
+import shutil
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from mlflow import pyfunc
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 
-if TYPE_CHECKING:
-    from twinner.training.trainer import Trainer
+from twinner.frameworks import FRAMEWORKS
+from twinner.frameworks.contract import Trainer
 
 REQUIREMENTS = ("mlflow", "pandas")  # of this module
 ENTITY = Object(
     [
-        Property("start", DataType.long),  # characters into the text
-        Property("end", DataType.long),  # behind the last character
+        Property("start", DataType.long),  # in characters of the text
+        Property("end", DataType.long),  # exclusive
         Property("label", DataType.string),
         Property("text", DataType.string),
     ]
@@ -33,85 +34,64 @@ SIGNATURE = ModelSignature(
 )
 
 
-def save_model(
-    path: str, mlflow_model: Model, trainer: "Trainer", example: str | None, validate_serving_input: bool = False
-) -> None:
-    """Save the trainer's pipeline in MLflow's format; `Model.log` and `export` call this.
+def write_model(folder: Path, trainer: Trainer, example: str | None) -> None:
+    """Write the trainer's pipeline to a new folder in MLflow's format.
 
-    example: a text to show what goes in, or None where no text of the corpus may leave the machine.
-    validate_serving_input: for `Model.log`, which would load the model once more to warn if it does not serve.
+    example: a text to store as the input example; None where no text of the corpus may leave the machine.
     """
-    native = importlib.import_module(f"mlflow.{trainer.flavor}")
+    framework = FRAMEWORKS[trainer.framework]
+    native = importlib.import_module(f"mlflow.{framework.flavor}")
+    if hasattr(native, "_HadoopFileSystem"):
+        native._HadoopFileSystem._filesystem = None  # else MLflow uses the one of an earlier session, which may be gone
+    model = Model()
     native.save_model(
         trainer.pipeline(),
-        path=path,
-        mlflow_model=mlflow_model,
+        path=str(folder),
+        mlflow_model=model,
         code_paths=[str(Path(__file__).parent)],
-        pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *trainer.requirements)],
+        pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *framework.requirements)],
         signature=SIGNATURE,
+        input_example=None if example is None else pd.DataFrame({"text": [example]}),
+        **trainer.save_options,
     )
-    if example is not None:
-        content = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[example]]}}, ensure_ascii=False)
-        Path(path, "serving_input_example.json").write_text(content, encoding="utf-8")
-        Path(path, "input_example.json").write_text(
-            json.dumps({"columns": ["text"], "data": [[example]]}, ensure_ascii=False), encoding="utf-8"
-        )
-        mlflow_model.saved_input_example_info = {
-            "artifact_path": "input_example.json",
-            "serving_input_path": "serving_input_example.json",
-            "type": "dataframe",
-            "pandas_orient": "split",
-        }
-    data = next(name for name in LOADERS if Path(path, name).exists())
     pyfunc.add_to_model(
-        mlflow_model,
+        model,
         loader_module="twinner.serving",
-        data=data,
+        data=framework.model_data,
         code="code",
         conda_env="conda.yaml",
         python_env="python_env.yaml",
     )
+    model.save(str(folder / "MLmodel"))
+
+
+def save_model(path: str, mlflow_model: Model, written: Path, validate_serving_input: bool = False) -> None:
+    """Copy a model that `write_model` has written, for `Model.log`, which knows its id and run.
+
+    validate_serving_input: for `Model.log`, which would otherwise load the model once more to try its input example.
+    """
+    shutil.copytree(written, path, dirs_exist_ok=True)
+    saved = Model.load(str(written))
+    mlflow_model.flavors = saved.flavors
+    mlflow_model.signature = saved.signature
+    mlflow_model.saved_input_example_info = saved.saved_input_example_info
+    mlflow_model.model_size_bytes = saved.model_size_bytes
     mlflow_model.save(str(Path(path, "MLmodel")))
 
 
 class TextToEntities:
     """What `mlflow.pyfunc.load_model` gives: rows of `text` in, rows of `entities` out."""
 
-    def __init__(self, model: Any, entities: Any) -> None:
-        """model: the framework's; entities: the function that asks it about a list of texts."""
-        self._model = model
-        self._entities = entities
+    def __init__(self, entities_of_texts: Callable[[Sequence[str]], list[list[dict[str, Any]]]]) -> None:
+        """entities_of_texts: a function from n texts to n lists of entities."""
+        self._entities_of_texts = entities_of_texts
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The entities of each text: start and end (characters, end exclusive), label and text."""
-        texts = [str(text) for text in model_input["text"]]
-        return pd.DataFrame({"entities": self._entities(self._model, texts)})
-
-
-def _load_spacy(path: Path) -> TextToEntities:
-    import spacy
-
-    def entities(nlp: Any, texts: list[str]) -> list[list[dict[str, Any]]]:
-        return [
-            [{"start": e.start_char, "end": e.end_char, "label": e.label_, "text": e.text} for e in doc.ents]
-            for doc in nlp.pipe(texts)
-        ]
-
-    return TextToEntities(spacy.load(path), entities)
-
-
-def _load_spark(path: Path) -> TextToEntities:
-    from pyspark.ml import PipelineModel
-
-    from twinner.spark_session import spark_session
-    from twinner.training.text_entities import text_entities
-
-    spark_session()
-    return TextToEntities(PipelineModel.load(path.as_uri()), text_entities)
-
-
-LOADERS = {"model.spacy": _load_spacy, "sparkml": _load_spark}  # the folder that a flavor writes -> its loader
+        """Return the entities of each text: start and end (in characters, end exclusive), label and text."""
+        return pd.DataFrame({"entities": self._entities_of_texts([str(text) for text in model_input["text"]])})
 
 
 def _load_pyfunc(path: str) -> TextToEntities:
-    return LOADERS[Path(path).name](Path(path))
+    """Load the model; MLflow calls this with the path of the data that `write_model` has named."""
+    framework = next(row for row in FRAMEWORKS.values() if row.model_data == Path(path).name)
+    return TextToEntities(importlib.import_module(framework.loader).load(Path(path)))

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from test_sections import run  # type: ignore[import-not-found]
+from training_runs import run  # type: ignore[import-not-found]
+from twinner.evaluation.significance import Comparison
 from twinner.report.advice import Advice, advise
 from twinner.report.predictions import Evidence
-from twinner.report.runs import History, Run
 from twinner.report.sections import sections_of
-from twinner.report.significance import Comparison
 from twinner.report.sweeps import effects_of, settings_of
 from twinner.report.why import Slice
+from twinner.tracking.read import History, Run
 
 
 def advice_for(

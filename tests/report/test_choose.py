@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from twinner.errors import BadInput
 from twinner.report.choose import Choice, parse_ranges
-from twinner.report.runs import Run, plain_param
+from twinner.tracking.read import Run, plain_param
 
 
 def run_with(**params: str) -> Run:

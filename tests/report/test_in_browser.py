@@ -9,8 +9,9 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.corpus import Sentence
-from twinner.report import build_report, errors_page
-from twinner.training.trainer import Prediction
+from twinner.frameworks.contract import Prediction
+from twinner.pages.errors_page import errors_page
+from twinner.report import build_report
 
 ZERO_WIDTH = "\u200b\u200d\ufeff"
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>\u202etxt'

@@ -3,11 +3,11 @@ import json
 import mlflow
 import numpy as np
 import pytest
-from pages import Page  # type: ignore[import-not-found]
-from training_runs import log_training  # type: ignore[import-not-found]
+from page_parser import Page  # type: ignore[import-not-found]
+from training_runs import BEST, BEST_COUNTS, GOLD, NEXT_COUNTS, TOKENS, log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.errors import BadInput
+from twinner.evaluation.significance import compare, f1_interval
 from twinner.report import Choice, build_report
-from twinner.report.significance import compare, f1_interval
 
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'
 
@@ -184,24 +184,6 @@ def test_forty_labels_and_forty_runs_more_than_are_drawn(experiment: str) -> Non
 
 
 # Each of these four stands ten times in the test set below.
-TOKENS = ["Anna kommt aus New York", "Ulm liegt", "Köln und Bad Aibling", "es regnet"]
-GOLD = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-LOC I-LOC", "O O"]
-BEST = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-PER I-PER", "O O"]
-BEST_COUNTS = [(2, 0, 0), (1, 0, 0), (1, 1, 1), (0, 0, 0)]  # right, spurious, missed: F1 8 / (5 + 5)
-NEXT = ["B-PER O O B-LOC O", "B-LOC O", "B-LOC O B-PER I-PER", "O B-LOC"]
-NEXT_COUNTS = [(1, 1, 1), (1, 0, 0), (1, 1, 1), (0, 1, 0)]  # F1 6 / (6 + 5)
-
-
-def log_two_with_predictions(tokens: list[str] = TOKENS) -> tuple[str, str]:
-    """Log a winner and a runner-up with 40 test sentences; their ids."""
-    best = list(zip(tokens, GOLD, BEST, strict=True)) * 10
-    second = list(zip(tokens, GOLD, NEXT, strict=True)) * 10
-    return (
-        log_training("spacy", name="best", test_f1=0.8, sentences=best, seen=["Anna", "Ulm", "Köln"]),
-        log_training("sparknlp", name="second", test_f1=6 / 11, sentences=second, seen=["Anna", "Ulm", "Köln"]),
-    )
-
-
 def test_the_answer_says_how_sure_it_is(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)

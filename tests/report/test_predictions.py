@@ -7,9 +7,9 @@ import mlflow
 import pandas as pd
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
-from twinner.report.artifacts import fetch_artifacts
 from twinner.report.predictions import Evidence, read_evidence
-from twinner.report.runs import Run, find_training_runs
+from twinner.tracking.artifacts import fetch_artifacts
+from twinner.tracking.read import Run, find_training_runs
 
 SENTENCES = [("Anna in Ulm", "B-PER O B-LOC", "B-PER O O"), ("New York", "B-LOC I-LOC", "B-LOC I-LOC")]
 

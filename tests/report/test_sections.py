@@ -1,26 +1,7 @@
 import shlex
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
-from twinner.report.runs import Run
+from training_runs import run  # type: ignore[import-not-found]
 from twinner.report.sections import command_again, sections_of
-
-
-def run(
-    name: str,
-    f1: float | None = None,
-    *,
-    digest: str = "d1",
-    framework: str = "spacy",
-    status: str = "FINISHED",
-    params: Mapping[str, str] | None = None,
-    metrics: Mapping[str, float] | None = None,
-    minute: int = 0,
-) -> Run:
-    tags = {"twinner.step": f"{framework}_train", "twinner.framework": framework, "twinner.test_digest": digest}
-    started = datetime(2024, 5, 6, tzinfo=UTC) + timedelta(minutes=minute)
-    scores = {**({} if f1 is None else {"test_f1": f1}), **(metrics or {})}
-    return Run(name, "0", name, status, started, params or {}, scores, tags)
 
 
 def test_runs_are_ranked_best_first_and_the_unfinished_follow() -> None:

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from test_page import log_two_with_predictions  # type: ignore[import-not-found]
-from training_runs import log_training  # type: ignore[import-not-found]
+from training_runs import log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.report import build_report
 
 

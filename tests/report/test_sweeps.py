@@ -1,7 +1,7 @@
 import statistics
 
 import pytest
-from test_sections import run  # type: ignore[import-not-found]
+from training_runs import run  # type: ignore[import-not-found]
 from twinner.report.sweeps import effects_of, pareto_front, settings_of
 
 

@@ -16,7 +16,7 @@ import pytest
 from mlflow.entities import Run
 from spacy_train import spacy_train
 from twinner.errors import BadInput
-from twinner.training.checkpoint import Checkpoint
+from twinner.frameworks.spacy.checkpoint import Checkpoint
 from twinner.training.resume import settings_to_go_on
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from spacy.cli import init_config
 from spacy_train import spacy_model, spacy_train
 from twinner.errors import BadInput
-from twinner.training.outline import Result
+from twinner.training.run import Result
 
 Train = Callable[..., Result]
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from twinner.evaluation.significance import LEVEL, Comparison
 from twinner.report.predictions import Evidence
-from twinner.report.runs import LOWER_IS_BETTER, History, Run
 from twinner.report.sections import Section
-from twinner.report.significance import LEVEL, Comparison
 from twinner.report.sweeps import Effect, Setting
 from twinner.report.why import Slice
+from twinner.tracking.read import LOWER_IS_BETTER, History, Run
 
 FEW_MENTIONS = 30  # of a label in test; fewer, and its score says little
 SMALL_GAP = 0.03  # between precision and recall: one that nobody need mend

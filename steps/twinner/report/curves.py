@@ -6,9 +6,9 @@ from statistics import mean, stdev
 import plotly.graph_objects as go
 
 from twinner.report.picture import STYLES, Picture, colour_of, cut, lay_out, plain
-from twinner.report.runs import History
 from twinner.report.sections import Section
 from twinner.report.sweeps import Setting
+from twinner.tracking.read import History
 
 NAMED = len(STYLES)  # so many of the best runs of each framework are named in the legend, the others are faint
 DRAWN = 40  # so many of the best runs have learning curves at all, whole settings only

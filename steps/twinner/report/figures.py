@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 
 from twinner.report.picture import MOST_NAMED, PLOTTED, Picture, colour_of, cut, lay_out, plain, style_of
 from twinner.report.predictions import Predictions
-from twinner.report.runs import LOWER_IS_BETTER, Run
 from twinner.report.sections import Section
 from twinner.report.sweeps import Effect, Setting, pareto_front
 from twinner.report.why import confusion_of_entities
+from twinner.tracking.read import LOWER_IS_BETTER, Run
 
 MOST_LABELS = 30  # labels of a confusion matrix that can still be read
 

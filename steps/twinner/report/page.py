@@ -4,25 +4,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import groupby
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import mlflow
+from plotly.offline import get_plotlyjs
 
+from twinner.evaluation.mistakes import KINDS
+from twinner.pages.rendering import render
 from twinner.report.choose import Choice
 from twinner.report.curves import DRAWN, draw_curves
-from twinner.report.errors_by_kind import KINDS
 from twinner.report.figures import draw_confusion, draw_cost, draw_effects, draw_labels
 from twinner.report.parallel import draw_parallel
 from twinner.report.picture import PLOTTED, Picture
-from twinner.report.runs import Run, check_metric, find_training_runs
 from twinner.report.sections import Section, command_again, sections_of
 from twinner.report.study import CURVES, Study, study
 from twinner.report.summary import markdown, runs_csv, summary_json
-from twinner.report.templating import render
 from twinner.report.why import confusions, differing_sentences, disagreements, kinds_by_run
+from twinner.tracking.read import Run, check_metric, find_training_runs, link_to_run
 
+TEMPLATES = Path(__file__).parent / "templates"
 DETAILED = 6  # test sets that are looked into; those with fewer runs get their table alone
 ON_PAPER = ("Run", "Parameters", "Ranked by", "Test scores")  # groups of columns, the first ones of the table
 MOST_FAILURES = 50  # whose words are shown
@@ -68,7 +70,8 @@ def build_report(
     where = f" on {winner.corpus}" if winner.corpus else ""
     title = f"{winner.framework} leads{where} with {metric} {_value(winner, metric)}"
     html = render(
-        "report.html.j2",
+        TEMPLATES / "report.html.j2",
+        scripts=[get_plotlyjs(), (TEMPLATES / "report.js").read_text(encoding="utf-8")],
         title=title,
         metric=metric,
         counts=_counts(runs),
@@ -76,7 +79,7 @@ def build_report(
         sections=[_view(one, number, log_text) for number, one in enumerate(studies, 1)],
         most_failures=MOST_FAILURES,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        version=mlflow.__version__,
+        version=version("mlflow"),
     )
     return Report(
         html=html,
@@ -103,7 +106,7 @@ def _view(studied: Study, number: int, log_text: bool) -> dict[str, Any]:
         "groups": groups,
         "printed": 2 + sum(on_paper),  # rank and name come first
         "printed_groups": len(on_paper),
-        "links": {run.id: link for run in section.runs if (link := _link(run))},
+        "links": {run.id: link for run in section.runs if (link := link_to_run(run))},
         "pictures": [_embedded(picture) for picture in _pictures(studied)],
         "seeds": [setting for setting in studied.settings if len(setting.runs) > 1][:DRAWN],
         "missing": _missing(studied, log_text),
@@ -215,12 +218,3 @@ def _counts(runs: Sequence[Run]) -> str:
 def _value(run: Run, metric: str) -> str:
     value = run.metrics[metric]
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
-
-
-def _link(run: Run) -> str:
-    """Where a tracking server shows the run; empty where the store is no server. Passwords in its address stay out."""
-    server = urlsplit(mlflow.get_tracking_uri())
-    if server.scheme not in ("http", "https"):
-        return ""
-    host = server.netloc.rpartition("@")[2]
-    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.id}"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from twinner.corpus.labels import metric_label
 from twinner.corpus.sentence import Sentence, entities_of
-from twinner.evaluation import precision_recall_f1, sentence_counts
-from twinner.report.artifacts import fetch_artifacts
-from twinner.report.errors_by_kind import Entity, Mistake, errors_by_kind
-from twinner.report.runs import Run
+from twinner.evaluation.mistakes import Entity, Mistake, errors_by_kind
+from twinner.evaluation.scores import precision_recall_f1, sentence_counts
+from twinner.tracking.artifacts import fetch_artifacts
+from twinner.tracking.read import Run
 
 INFERENCE, ENTITY_REPORT = "inference.parquet", "entity_report.json"
 COLUMNS = ["sentence", "position", "token", "ground_truth", "prediction"]

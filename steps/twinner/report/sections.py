@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from twinner.parameters import PARAMETERS
-from twinner.report.runs import LOWER_IS_BETTER, NUMERIC, Run, number
+from twinner.tracking.read import LOWER_IS_BETTER, NUMERIC, Run, number
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 NOT_REPEATED = ("export", "model_name")  # where a result goes, not how it is made

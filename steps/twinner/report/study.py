@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from twinner.evaluation.significance import Comparison, compare, f1_interval
 from twinner.report.advice import Advice, advise
 from twinner.report.curves import DRAWN
 from twinner.report.predictions import Evidence, read_evidence
-from twinner.report.runs import History, Run, read_histories
 from twinner.report.sections import Section
-from twinner.report.significance import Comparison, compare, f1_interval
 from twinner.report.sweeps import Effect, Setting, effects_of, settings_of
 from twinner.report.why import Slice, slices
+from twinner.tracking.read import History, Run, read_histories
 
 CURVES = ("ner.losses", "dev_token_f1", "dev_f1")
 TOP = 2  # so many of the best runs have their predictions read, and the best of each framework

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from prettytable import PrettyTable, TableStyle
 
-from twinner.report.runs import Run
 from twinner.report.sections import command_again
 from twinner.report.study import Study
+from twinner.tracking.read import Run
 
 MOST_ROWS = 20  # of a table on a terminal
 MEASURES = {"F1": "test_f1", "Precision": "test_precision", "Recall": "test_recall", "Training (s)": "training_time"}

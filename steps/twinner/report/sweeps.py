@@ -6,8 +6,8 @@ from functools import cached_property
 from statistics import mean, stdev
 
 from twinner.parameters import PARAMETERS
-from twinner.report.runs import LOWER_IS_BETTER, Run, number
 from twinner.report.sections import NOT_REPEATED
+from twinner.tracking.read import LOWER_IS_BETTER, Run, number
 
 # What a run was given that has no part in its score.
 WITHOUT_EFFECT = frozenset({*NOT_REPEATED, "log_text", "embedding_cache", "driver_memory"})

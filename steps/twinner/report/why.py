@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from twinner.corpus.sentence import entities_of
-from twinner.evaluation import precision_recall_f1
-from twinner.report.errors_by_kind import KINDS, Entity
-from twinner.report.marks import Piece, pieces_of
+from twinner.evaluation.mistakes import KINDS, Entity
+from twinner.evaluation.scores import precision_recall_f1
+from twinner.pages.highlight import Piece, pieces_of
 from twinner.report.predictions import Predictions
 
 NOTHING = "(nothing)"

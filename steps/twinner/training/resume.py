@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from twinner import tracking
 from twinner.errors import BadInput
-from twinner.report.runs import plain_param
-from twinner.training.checkpoint import Checkpoint
-from twinner.training.trainer import Epoch
+from twinner.frameworks.contract import Epoch
+from twinner.frameworks.spacy.checkpoint import Checkpoint
+from twinner.tracking import write as tracking
+from twinner.tracking.read import plain_param
 
 
 def settings_to_go_on(step: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

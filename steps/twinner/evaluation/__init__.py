@@ -1,0 +1,1 @@
+"""Scores, kinds of error, and significance, from gold and predicted tags."""

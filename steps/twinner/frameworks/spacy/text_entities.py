@@ -1,0 +1,24 @@
+"""Entities of raw text by a saved spaCy model; imported where the model is served."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import spacy
+
+
+def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
+    """Load a model saved by MLflow's spaCy flavor.
+
+    Returns a function from n texts to n lists of entities, each with `start`, `end` (exclusive, in characters of the
+    text), `label` and `text`.
+    """
+    nlp = spacy.load(path)
+
+    def entities(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        return [
+            [{"start": e.start_char, "end": e.end_char, "label": e.label_, "text": e.text} for e in doc.ents]
+            for doc in nlp.pipe(texts)
+        ]
+
+    return entities

@@ -1,0 +1,42 @@
+"""Entities of raw text by a saved Spark NLP pipeline; imported where the model is served."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml import PipelineModel
+from sparknlp.base import LightPipeline
+
+from twinner.spark.session import spark_session
+
+
+def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
+    """Load a pipeline saved by MLflow's Spark flavor, in a Spark session that is started if there is none.
+
+    Returns `text_entities` for this pipeline.
+    """
+    spark_session()
+    return partial(text_entities, PipelineModel.load(path.as_uri()))
+
+
+def text_entities(pipeline: PipelineModel, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Find the entities of n texts with a pipeline of `SparkNlpTrainer.pipeline`, without a Spark job.
+
+    Returns n lists of entities, each with `start`, `end` (exclusive, in characters of the text), `label` and `text`.
+    """
+    answers = LightPipeline(pipeline).fullAnnotate(list(texts)) if texts else []
+    return [
+        [_entity(text, chunk.begin, chunk.end + 1, chunk.metadata["entity"]) for chunk in answer["entities"]]
+        for text, answer in zip(texts, answers, strict=True)
+    ]
+
+
+def _entity(text: str, begin: int, end: int, label: str) -> dict[str, Any]:
+    start, end = _character_offset(text, begin), _character_offset(text, end)
+    return {"start": start, "end": end, "label": label, "text": text[start:end]}
+
+
+def _character_offset(text: str, utf16_offset: int) -> int:
+    """Convert an offset in UTF-16 units, as Java counts, to one in characters."""
+    return len(text.encode("utf-16-le", "surrogatepass")[: 2 * utf16_offset].decode("utf-16-le", "surrogatepass"))

@@ -1,0 +1,1 @@
+"""What every HTML page shares: rendering, entity highlights, and the errors page."""

@@ -1,0 +1,246 @@
+"""The jars of Spark NLP: locked, fetched once, checked.
+
+In `steps/`, `python -m twinner.spark.jars` fetches them into the cache ahead of the first training, and
+`python -m twinner.spark.jars --refresh` writes the sha256 and size of every jar that jars.lock names into it.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import pyspark
+from filelock import FileLock
+from tqdm import tqdm
+
+from twinner.cache import cache_folder, folder_size
+from twinner.errors import BadInput
+from twinner.spark.java import java_home, java_program, trust_options
+
+LOCK = Path(__file__).with_name("jars.lock")
+PLATFORMS = {
+    ("Linux", "x86_64"): "linux-x86_64",
+    ("Darwin", "x86_64"): "macosx-x86_64",
+    ("Windows", "AMD64"): "windows-x86_64",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Jar:
+    """One jar of the lock; platform: of a jar with native code the one it is for, else empty. size: in bytes."""
+
+    group: str
+    artifact: str
+    version: str
+    platform: str
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The name that the jar has in every Maven repository and in the cache."""
+        return "-".join(filter(None, (self.artifact, self.version, self.platform))) + ".jar"
+
+
+def spark_jars(lock: Path = LOCK) -> list[Path]:
+    """The jars of the lock for this platform, in its order; what the cache lacks is fetched first.
+
+    They come from Maven Central, or from the repository whose URL is in TWINNER_MAVEN, through the Ivy that pyspark
+    carries, and stay in the folder `jars` of the cache. Several processes may ask at once: one fetches, the others
+    wait. Raises BadInput where there is no build for this platform, the repository can't be reached or lacks a jar,
+    or what came is not what the lock says.
+    """
+    if _here() is None:
+        raise BadInput(
+            f"Spark NLP's TensorFlow has no build for {platform.system()} {platform.machine()}",
+            "run this step on Linux, Windows or macOS with an x86_64 processor, or in a container of such",
+        )
+    jars, folder = _jars_for_here(lock), cache_folder("jars")
+    if _missing(jars, folder):
+        with FileLock(folder / ".lock"):
+            if missing := _missing(jars, folder):  # another process may have fetched them meanwhile
+                _fetch_into(folder, missing)
+    return [folder / jar.name for jar in jars]
+
+
+def are_in_cache(lock: Path = LOCK) -> bool:
+    """Whether `spark_jars` would have nothing to fetch."""
+    return not _missing(_jars_for_here(lock), cache_folder("jars"))
+
+
+def read_lock(lock: Path = LOCK) -> list[Jar]:
+    """The jars of a lock, of all platforms; sha256 and size are empty and 0 where the lock does not have them yet."""
+    jars = []
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            coordinates, sha256, size = (*line.split(), "", "0")[:3]
+            group, artifact, version, for_platform = (*coordinates.split(":"), "")[:4]
+            jars.append(Jar(group, artifact, version, for_platform, sha256, int(size)))
+    return jars
+
+
+def refresh_lock(lock: Path = LOCK) -> None:
+    """Fetch the jars that a lock names, of all platforms, and write their sha256 and size into it."""
+    lines = [line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    with tempfile.TemporaryDirectory() as folder:
+        jars = read_lock(lock)
+        output = _run_ivy(jars, Path(folder))
+        for jar in jars:
+            path = Path(folder, "jars", jar.name)
+            if not path.exists():
+                raise BadInput(f"{jar.name} could not be fetched: {_reason(output)}", f"correct its line in {lock}")
+            coordinates = ":".join(filter(None, (jar.group, jar.artifact, jar.version, jar.platform)))
+            lines.append(f"{coordinates} {_sha256(path)} {path.stat().st_size}")
+    lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _here() -> str | None:
+    """What the lock calls this platform; None where there is no build for it."""
+    return PLATFORMS.get((platform.system(), platform.machine()))
+
+
+def _jars_for_here(lock: Path) -> list[Jar]:
+    return [jar for jar in read_lock(lock) if jar.platform in ("", _here())]
+
+
+def _missing(jars: Iterable[Jar], folder: Path) -> list[Jar]:
+    """The jars that are not in the folder; their sha256 was checked when they came, so the size is enough here."""
+    return [jar for jar in jars if not ((path := folder / jar.name).is_file() and path.stat().st_size == jar.size)]
+
+
+def _fetch_into(folder: Path, jars: list[Jar]) -> None:
+    """Fetch jars, check them, and move each that is right into the folder: a next try asks only for the rest."""
+    for abandoned in folder.glob(".fetch-*"):  # of a process that was killed: the lock is ours, so nobody uses it
+        shutil.rmtree(abandoned, ignore_errors=True)
+    arrivals = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder))
+    try:
+        megabytes = sum(jar.size for jar in jars) / 1e6
+        print(f"Fetching {len(jars)} jars of Spark NLP ({megabytes:,.0f} MB), once, to {folder}", file=sys.stderr)
+        output = _run_ivy(jars, arrivals)
+        failures = []
+        for jar in jars:
+            path = arrivals / "jars" / jar.name
+            if not path.is_file():
+                failures.append((jar.name, "did not come"))
+            elif (found := _sha256(path)) != jar.sha256:
+                failures.append((jar.name, f"has the sha256 {found}, not {jar.sha256}"))
+            else:
+                path.replace(folder / jar.name)
+    finally:
+        shutil.rmtree(arrivals, ignore_errors=True)
+    if failures:
+        name, problem = failures[0]
+        if problem == "did not come":
+            problem = f"could not be fetched: {_reason(output)}"
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise BadInput(
+            f"the jar {name}{more} {problem}",
+            "check the network and run again, or set TWINNER_MAVEN to the URL of a Maven repository that has it",
+        )
+
+
+def _run_ivy(jars: list[Jar], folder: Path) -> str:
+    """Let Ivy fetch jars to `folder`/jars, with a progress bar on a terminal; return what it printed.
+
+    That a jar is missing afterwards is for the caller to see: Ivy goes on after a failure.
+    """
+    description, settings, log = folder / "ivy.xml", folder / "ivysettings.xml", folder / "ivy.log"
+    description.write_text(_ivy_description(jars), encoding="utf-8")
+    settings.write_text(_ivy_settings(folder), encoding="utf-8")
+    ivy = next(Path(pyspark.__file__).parent.glob("jars/ivy-*.jar"))
+    command: list[str | Path] = [java_program(java_home()), *trust_options(folder)]
+    command += [f"-Divy.default.ivy.user.dir={folder}", "-jar", ivy, "-ivy", description, "-settings", settings]
+    total = sum(jar.size for jar in jars) or None
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT) as process,
+        tqdm(total=total, unit="B", unit_scale=True, desc="jars", disable=None, leave=False) as bar,
+    ):
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)
+                bar.update(folder_size(folder / "jars") - bar.n)
+        finally:
+            process.kill()
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def _ivy_description(jars: list[Jar]) -> str:
+    """What Ivy is to fetch: each jar by name (or Ivy takes sources and javadoc too) and nothing that it depends on."""
+
+    def artifact(jar: Jar) -> str:
+        classifier = f" m:classifier={quoteattr(jar.platform)}" if jar.platform else ""
+        return f'<artifact name={quoteattr(jar.artifact)} type="jar" ext="jar"{classifier}/>'
+
+    modules = groupby(sorted(jars), key=lambda jar: (jar.group, jar.artifact, jar.version))
+    dependencies = "".join(
+        f"<dependency org={quoteattr(group)} name={quoteattr(name)} rev={quoteattr(version)}"
+        f' conf="default->*" transitive="false">{"".join(map(artifact, members))}</dependency>'
+        for (group, name, version), members in modules
+    )
+    return (
+        '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
+        '<info organisation="twinner" module="jars"/><configurations><conf name="default"/></configurations>'
+        f"<dependencies>{dependencies}</dependencies></ivy-module>"
+    )
+
+
+def _ivy_settings(folder: Path) -> str:
+    """Where Ivy fetches from and to.
+
+    Without a `root` Ivy asks Maven Central. Checksums that the repository states about itself are not asked for: ours
+    are in the lock.
+    """
+    maven = os.environ.get("TWINNER_MAVEN", "").strip()
+    root = f" root={quoteattr(maven.rstrip('/') + '/')}" if maven else ""
+    return (
+        '<ivysettings><settings defaultResolver="maven"/>'
+        '<timeout-constraints><timeout-constraint name="patience" connectionTimeout="15000" readTimeout="60000"/>'
+        f"</timeout-constraints><caches defaultCacheDir={quoteattr(str(folder))}"
+        ' artifactPattern="jars/[artifact]-[revision](-[classifier]).[ext]"/><resolvers>'
+        f'<ibiblio name="maven" m2compatible="true" usepoms="false" checksums="" timeoutConstraint="patience"{root}/>'
+        "</resolvers></ivysettings>"
+    )
+
+
+def _reason(output: str) -> str:
+    """The cause of a failure in what Ivy printed: an error of the network first, then a jar that is not there."""
+    if error := re.search(r"Server access error at url (\S+) \((.+?)\)\s*$", output, re.MULTILINE):
+        url, cause = error.groups()
+        return f"{url}: {cause.rsplit('Exception: ', 1)[-1]}"
+    if gone := re.search(r"^\s*(https?://\S+\.jar)\s*$", output, re.MULTILINE):
+        return f"{gone[1]} is not there"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "Java printed nothing"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> int:
+    """Fetch the jars, or refresh the lock; the exit status is 2 where that fails."""
+    try:
+        if sys.argv[1:] == ["--refresh"]:
+            refresh_lock()
+        else:
+            print(f"{len(spark_jars())} jars in {cache_folder('jars')}")
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
