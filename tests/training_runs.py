@@ -8,6 +8,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from twinner.tracking.params import step_settings
 from twinner.tracking.read import Run
 
 Sentence = tuple[str, str, str]
@@ -117,4 +118,5 @@ def run(
     tags = {"twinner.step": f"{framework}_train", "twinner.framework": framework, "twinner.test_digest": digest}
     started = datetime(2024, 5, 6, tzinfo=UTC) + timedelta(minutes=minute)
     scores = {**({} if f1 is None else {"test_f1": f1}), **(metrics or {})}
-    return Run(name, "0", name, status, started, params or {}, scores, tags)
+    given = dict(params or {})
+    return Run(name, "0", name, status, started, given, scores, tags, settings=step_settings(given))

@@ -1,4 +1,4 @@
-"""The one folder that downloads and embeddings are kept in."""
+"""The one folder for downloads, embeddings, checkpoints and the outputs of runs that are still going."""
 
 import contextlib
 import os
@@ -6,17 +6,45 @@ from pathlib import Path
 
 import platformdirs
 
+from twinner.errors import BadInput
+
+
+class CacheUnusable(BadInput):
+    """The cache folder can't be made or written to."""
+
+
+def cache_root() -> Path:
+    """Return the cache folder, which may not exist yet: TWINNER_CACHE, by default the platform's user cache.
+
+    Raises CacheUnusable if there is no home folder to keep it in.
+    """
+    try:
+        return Path(os.environ.get("TWINNER_CACHE") or platformdirs.user_cache_dir("twinner")).expanduser().absolute()
+    except RuntimeError:
+        raise CacheUnusable("there is no home folder to keep the cache in", "set TWINNER_CACHE to a folder") from None
+
 
 def cache_folder(*parts: str) -> Path:
-    """A folder below the cache, made if need be: TWINNER_CACHE, by default the platform's user cache."""
-    root = os.environ.get("TWINNER_CACHE") or platformdirs.user_cache_dir("twinner")
-    folder = Path(root).expanduser().joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Return a folder below the cache, and make it if need be.
+
+    Only the user can read a cache that is made here: it holds text of corpora, and what it holds is trusted.
+    Raises CacheUnusable if the folder is missing and can't be made.
+    """
+    root = cache_root()
+    folder = root.joinpath(*parts)
+    try:
+        if not root.exists():
+            root.parent.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the cache folder {folder} can't be made ({error.strerror})"
+        raise CacheUnusable(problem, "set TWINNER_CACHE to a folder that can be written to") from None
     return folder
 
 
 def folder_size(folder: Path) -> int:
-    """The bytes of all that is in a folder, in which files may vanish while it is read."""
+    """Return the bytes of all files in a folder; files may vanish meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 import pytest
 from twinner.errors import BadInput
 from twinner.report.choose import Choice, parse_ranges
-from twinner.tracking.read import Run, plain_param
+from twinner.tracking.params import plain_params
+from twinner.tracking.read import Run
 
 
 def run_with(**params: str) -> Run:
-    plain = {name: plain_param(name, value) for name, value in params.items()}
+    plain = plain_params(params)
     return Run("id", "0", "name", "FINISHED", datetime.now(UTC), plain, {}, {"twinner.step": "spacy_train"})
 
 

@@ -2,28 +2,7 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.errors import BadInput
-from twinner.tracking.read import check_metric, find_training_runs, plain_param, read_histories
-
-
-@pytest.mark.parametrize(
-    ("name", "logged", "meant"),
-    [
-        ("test", "''", ""),
-        ("spark_master", "'local[*]'", "local[*]"),
-        ("corpus", "'/data/my corpus'", "/data/my corpus"),
-        ("corpus", "/data/my corpus", "/data/my corpus"),  # logged by a step started by hand
-        ("corpus", "Peter's", "Peter's"),
-        ("corpus", "'Peter'\"'\"'s'", "Peter's"),
-        ("drop_rate", ".20", "0.2"),
-        ("lr", "1e-3", "0.001"),
-        ("epochs", "10", "10"),
-        ("epochs", "abc", "abc"),
-        ("drop_rate", "nan", "nan"),
-        ("spacy_version", "3.10", "3.10"),
-    ],
-)
-def test_params_are_read_as_they_were_meant(name: str, logged: str, meant: str) -> None:
-    assert plain_param(name, logged) == meant
+from twinner.tracking.read import check_metric, find_training_runs, read_histories
 
 
 def test_only_training_runs_are_found_the_newest_first(experiment: str) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinner.errors import BadInput
-from twinner.tracking.read import Run, number
+from twinner.tracking.params import number
+from twinner.tracking.read import Run
 
 REMEDY = "give a value (0.2), several (0.1,0.3), a range (0.1:0.3), or nothing for all"
 

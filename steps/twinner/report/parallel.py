@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from twinner.report.picture import MOST_NAMED, PLOTTED, Picture, colour_of, cut, lay_out, plain
 from twinner.report.sections import Section
 from twinner.report.sweeps import Effect
-from twinner.tracking.read import number
+from twinner.tracking.params import number
 
 
 def draw_parallel(section: Section, effects: Sequence[Effect]) -> list[Picture]:

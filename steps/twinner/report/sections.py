@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from twinner.parameters import PARAMETERS
-from twinner.tracking.read import LOWER_IS_BETTER, NUMERIC, Run, number
+from twinner.tracking.params import is_numeric, number
+from twinner.tracking.read import LOWER_IS_BETTER, Run
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 NOT_REPEATED = ("export", "model_name")  # where a result goes, not how it is made
@@ -26,7 +26,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it holds numbers, which stand to the right and sort by value."""
-        return self.kind == "metric" or (self.kind == "param" and self.key in NUMERIC)
+        return self.kind == "metric" or (self.kind == "param" and is_numeric(self.key))
 
     def cell(self, run: Run) -> tuple[str, str]:
         """The text of a run's cell, and what it sorts by (empty: last), for numbers to six digits."""
@@ -193,7 +193,7 @@ def command_again(run: Run) -> str:
     manager = run.tags.get("mlflow.project.env", "")
     if re.fullmatch(r"uv|virtualenv|conda|local", manager):
         words += ["--env-manager", manager]
-    for name in PARAMETERS:  # a run's params hold more than these: sizes and versions
-        if run.params.get(name, "") and name not in NOT_REPEATED:
-            words += ["-P", f"{name}={run.params[name]}"]
+    for name, value in run.settings.items():
+        if value != "" and name not in NOT_REPEATED:
+            words += ["-P", f"{name}={value}"]
     return shlex.join(words)

@@ -6,11 +6,10 @@ from functools import cached_property
 from statistics import mean, stdev
 
 from twinner.parameters import PARAMETERS
-from twinner.report.sections import NOT_REPEATED
-from twinner.tracking.read import LOWER_IS_BETTER, Run, number
+from twinner.tracking.params import number
+from twinner.tracking.read import LOWER_IS_BETTER, Run
 
-# What a run was given that has no part in its score.
-WITHOUT_EFFECT = frozenset({*NOT_REPEATED, "log_text", "embedding_cache", "driver_memory"})
+WITHOUT_EFFECT = frozenset(name for name, parameter in PARAMETERS.items() if not parameter.affects_scores)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def effects_of(ranked: Sequence[Run], metric: str) -> list[Effect]:
     """The effect of each parameter that has several values within a framework; the seed is none of them."""
     effects = []
     for name in PARAMETERS:
-        if name in WITHOUT_EFFECT or name in ("seed", "corpus", "test"):
+        if name in WITHOUT_EFFECT or name == "seed":
             continue
         for framework in sorted({run.framework for run in ranked}):
             runs = [run for run in ranked if run.framework == framework and run.params.get(name, "")]

@@ -4,12 +4,11 @@ import gc
 import logging
 import math
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -22,13 +21,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from twinner.errors import BadInput
+from twinner.frameworks import FRAMEWORKS
+from twinner.tracking.params import plain_params, step_settings
 
-# Parameters whose values are numbers, so that `.20` and `0.2` are one value; others keep their text (`3.10`).
-NUMERIC = frozenset({"drop_rate", "epochs", "lr", "batch_size", "patience", "limit", "seed"})
-NUMERIC |= {"dev_fraction", "test_fraction", "training_size", "dev_size", "test_size"}
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
-FRAMEWORKS = {"spacy": "spaCy", "sparknlp": "Spark NLP"}
 AT_ONCE = 8  # requests to the store at the same time
 LONGEST_CAUSE = 300  # characters of a library's own words
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
@@ -36,9 +33,10 @@ LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "pea
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what MLflow knows of it, with its params as they were meant.
+    """One training run, as MLflow knows it.
 
-    params: unquoted, numbers in one spelling. metrics: the last value of each. status: MLflow's, such as `FINISHED`.
+    params: as `plain_params` gives them. settings: the parameters of its step, as `step_settings` gives them.
+    metrics: the last value of each. status: MLflow's, such as `FINISHED`.
     """
 
     id: str
@@ -50,12 +48,13 @@ class Run:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     artifact_uri: str = ""
+    settings: Mapping[str, str | int | float] = field(default_factory=dict)
 
     @cached_property
     def framework(self) -> str:
         """The framework in the words of its makers, where it is one that we know."""
         name = self.tags.get("twinner.framework") or self.step.removesuffix("_train")
-        return FRAMEWORKS.get(name, name)
+        return FRAMEWORKS[name].title if name in FRAMEWORKS else name
 
     @property
     def step(self) -> str:
@@ -95,33 +94,6 @@ class Run:
     def ranks(self, metric: str) -> bool:
         """Whether it can be ranked by the metric: finished, on a known test set, with a value."""
         return self.status == "FINISHED" and bool(self.test_digest) and self.score(metric) is not None
-
-
-def number(text: str | None) -> float | None:
-    """The number that a text spells (`.20`, `1e-3`), or None if it spells none that is finite."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def plain_param(name: str, logged: str) -> str:
-    """A parameter's value as it was meant: without the quotes of `mlflow run`, numbers as Python spells them.
-
-    `'local[*]'` gives local[*], `''` the empty text; for `lr`, `1e-3` gives 0.001.
-    """
-    value = logged
-    try:
-        words = shlex.split(logged)
-    except ValueError:  # an apostrophe of a value that nobody quoted
-        words = []
-    if len(words) == 1 and shlex.quote(words[0]) == logged:
-        value = words[0]
-    amount = number(value) if name in NUMERIC else None
-    if amount is None:
-        return value
-    return str(int(amount)) if amount.is_integer() and abs(amount) < 1e15 else repr(amount)
 
 
 def check_store() -> None:
@@ -273,7 +245,8 @@ def _plain(stored: StoredRun) -> Run:
         name=stored.info.run_name or stored.info.run_id,
         status=stored.info.status,
         started=datetime.fromtimestamp((stored.info.start_time or 0) / 1000, UTC),
-        params={name: plain_param(name, value) for name, value in stored.data.params.items()},
+        params=plain_params(stored.data.params),
+        settings=step_settings(stored.data.params),
         metrics=dict(stored.data.metrics),
         tags=dict(stored.data.tags),
         artifact_uri=stored.info.artifact_uri or "",

@@ -7,7 +7,7 @@ from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy.checkpoint import Checkpoint
 from twinner.tracking import write as tracking
-from twinner.tracking.read import plain_param
+from twinner.tracking.params import step_settings
 
 
 def settings_to_go_on(step: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,10 +26,11 @@ def settings_to_go_on(step: str, given: Mapping[str, Any], defaults: Mapping[str
     if checkpoint.in_use:
         raise BadInput(f"resume={run_id}: that run is still training", "wait for its end, or stop it first")
     settings = dict(given)
+    earlier = step_settings(params)
     for name, default in defaults.items():
-        if name == "resume" or name not in params:
+        if name == "resume" or name not in earlier:
             continue
-        own = type(default)(plain_param(name, params[name]))
+        own = earlier[name]
         if given[name] == default:
             settings[name] = own
         elif given[name] != own and name not in ("corpus", "test"):
