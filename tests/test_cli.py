@@ -10,14 +10,14 @@ import mlflow
 import pytest
 from spacy_train import spacy_train
 from sparknlp_train import sparknlp_train
-from twinner.cli import status_of
+from twinner.cli import exit_status
 
 STEPS = Path(__file__).resolve().parent.parent / "steps"
 
 
-def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], step: Any = spacy_train) -> str:
-    """The one line on stderr of a step that ends with status 2."""
-    assert status_of(step, arguments) == 2
+def error_line(arguments: list[str], capsys: pytest.CaptureFixture[str], step: Any = spacy_train) -> str:
+    """The single line that a step prints to stderr when it exits with 2."""
+    assert exit_status(step, arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1, err
@@ -25,7 +25,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], step: Any 
     return err.removeprefix("error: ").removesuffix("\n")
 
 
-def runs(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]:
+def runs_of(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]:
     found = client.search_experiments(filter_string=f"name = '{experiment}'")
     return list(client.search_runs([found[0].experiment_id]))
 
@@ -43,12 +43,12 @@ def runs(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]:
         (["--lr", "0"], "lr is 0.0; it must be above 0"),
         (
             ["--resume", "abc123"],
-            "resume=abc123: there is no such run; give the id of a run of this tracking store, MLFLOW_TRACKING_URI",
+            "resume=abc123: there is no such run; give the id of a run in this tracking store (MLFLOW_TRACKING_URI)",
         ),
     ],
 )
 @pytest.mark.parametrize("joined", [False, True])
-def test_a_value_that_cannot_be_used_is_told_in_one_line(
+def test_invalid_values_are_reported_in_one_line(
     arguments: list[str],
     told: str,
     joined: bool,
@@ -56,19 +56,19 @@ def test_a_value_that_cannot_be_used_is_told_in_one_line(
     tracked: mlflow.MlflowClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = len(runs(tracked))
+    before = len(runs_of(tracked))
     if not joined:
-        assert refused(arguments, capsys) == told
-        assert len(runs(tracked)) == before
+        assert error_line(arguments, capsys) == told
+        assert len(runs_of(tracked)) == before
         return
     run_id = join_a_run(tracked, monkeypatch)
-    assert refused(arguments, capsys) == told
+    assert error_line(arguments, capsys) == told
     run = tracked.get_run(run_id)
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", told)
 
 
 def join_a_run(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make a run as `mlflow run` does before it starts a step in it; its id."""
+    """Create a run as `mlflow run` does before it starts a step in it, and return its id."""
     [experiment] = client.search_experiments(filter_string="name = 'tests'")
     run_id: str = client.create_run(experiment.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
@@ -81,6 +81,8 @@ def join_a_run(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> 
         (["--drop_rate", "abc"], ["--drop-rate", "'abc'"]),
         (["--epochs", "2.5"], ["--epochs", "'2.5'"]),
         (["--epochs", ""], ["--epochs", "''"]),
+        (["--epochs", "1_0"], ["--epochs", "'1_0'"]),
+        (["--lr", "1_0.5"], ["--lr", "'1_0.5'"]),
         (["--log-text", "maybe"], ["--log-text", "'maybe'", "'yes', 'no'"]),
         (["--speed", "9"], ["--speed"]),
         (["--seed"], ["--seed"]),
@@ -88,7 +90,7 @@ def join_a_run(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 @pytest.mark.parametrize("step", [spacy_train, sparknlp_train])
-def test_a_usage_error_names_what_is_wrong_and_where_help_is(
+def test_usage_errors_name_the_option_and_the_help(
     arguments: list[str],
     named: list[str],
     step: Any,
@@ -96,13 +98,13 @@ def test_a_usage_error_names_what_is_wrong_and_where_help_is(
     tracked: mlflow.MlflowClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = len(runs(tracked))
-    told = refused(arguments, capsys, step)
+    before = len(runs_of(tracked))
+    told = error_line(arguments, capsys, step)
     assert [word for word in named if word not in told] == []
     assert told.endswith(f"See: python steps/{step.__name__}.py --help")
-    assert len(runs(tracked)) == before
+    assert len(runs_of(tracked)) == before
     run_id = join_a_run(tracked, monkeypatch)
-    assert refused(arguments, capsys, step) == told
+    assert error_line(arguments, capsys, step) == told
     run = tracked.get_run(run_id)
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", told)
 
@@ -110,44 +112,44 @@ def test_a_usage_error_names_what_is_wrong_and_where_help_is(
 @pytest.mark.parametrize(
     "corpus", ["no-such-name", "/nowhere/at all/train.conll"], ids=["unknown name", "missing file"]
 )
-def test_a_corpus_that_is_not_there_leaves_a_failed_run_with_the_same_words(
+def test_a_missing_corpus_fails_the_run_with_the_same_words(
     corpus: str, capsys: pytest.CaptureFixture[str], tracked: mlflow.MlflowClient
 ) -> None:
-    told = refused(["--corpus", corpus], capsys)
+    told = error_line(["--corpus", corpus], capsys)
     assert corpus in told
-    run = runs(tracked)[0]
+    run = runs_of(tracked)[0]
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", told)
     assert run.data.params["corpus"] == corpus
     assert run.info.end_time
 
 
-def test_a_bad_line_is_named_by_file_and_line(
+def test_bad_lines_are_named_by_file_and_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], tracked: mlflow.MlflowClient
 ) -> None:
     file = tmp_path / "with space.conll"
     file.write_text("Mira B-PER\nschläft O\n\nUlm X-LOC\n", encoding="utf-8")
-    told = refused(["--corpus", str(file)], capsys)
+    told = error_line(["--corpus", str(file)], capsys)
     assert told.startswith(f"{file}:4: ")
     assert "X-LOC" in told
-    run = runs(tracked)[0]
+    run = runs_of(tracked)[0]
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", told)
 
 
-def test_help_is_status_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of(spacy_train, ["--help"]) == 0
+def test_help_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status(spacy_train, ["--help"]) == 0
     out = capsys.readouterr().out
     assert "-d, --drop-rate" in out
     assert "-i, --epochs" in out
 
 
-def test_a_bug_is_status_1_with_a_traceback_and_marks_the_joined_run(
+def test_a_bug_exits_with_1_and_a_traceback_and_fails_the_joined_run(
     capsys: pytest.CaptureFixture[str], tracked: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def main(seed: int = 0) -> None:
         raise LookupError(f"seed {seed}")
 
     run_id = join_a_run(tracked, monkeypatch)
-    assert status_of(main, ["--seed", "3"]) == 1
+    assert exit_status(main, ["--seed", "3"]) == 1
     assert "Traceback" in capsys.readouterr().err
     run = tracked.get_run(run_id)
     assert (run.info.status, run.data.tags["twinner.error"]) == ("FAILED", "LookupError: seed 3")
@@ -156,20 +158,21 @@ def test_a_bug_is_status_1_with_a_traceback_and_marks_the_joined_run(
 def start(
     store: str, experiment: str, *arguments: str, ctrl_c: bool = True, **environment: str
 ) -> subprocess.Popen[str]:
-    """Start the script as a user does, in a process group of its own; ctrl_c: not behind a script's `&`."""
+    """Start the script as a user does, in its own process group; ctrl_c: False as after `&` in a shell script."""
     tracking = {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": experiment}
     return subprocess.Popen(
         [sys.executable, str(STEPS / "spacy_train.py"), *arguments],
         env=os.environ | tracking | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",  # some tests have it print in another encoding
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL if ctrl_c else signal.SIG_IGN),
     )
 
 
-def test_the_script_ends_with_the_status_and_the_one_line(own_store: str) -> None:
+def test_the_script_exits_with_2_and_one_line(own_store: str) -> None:
     lines = {
         "-d=1.5": "error: drop_rate is 1.5; it must be at least 0 and below 1\n",
         "--corpus=no-such-name": "no-such-name",
@@ -183,7 +186,7 @@ def test_the_script_ends_with_the_status_and_the_one_line(own_store: str) -> Non
         assert out == ""
 
 
-def test_an_interrupt_while_training_leaves_a_killed_run_and_no_files(
+def test_interrupting_a_training_leaves_a_killed_run_and_no_files(
     own_store: str, small_corpus: Path, tmp_path: Path
 ) -> None:
     client = mlflow.MlflowClient(own_store)
@@ -212,3 +215,25 @@ def test_an_interrupt_while_training_leaves_a_killed_run_and_no_files(
         assert (run.info.status, run.data.tags["twinner.error"]) == ("KILLED", "interrupted")
         assert list((place / "tmp").iterdir()) == []
         assert not (place / "export").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_in_a_narrow_encoding_is_no_error(encoding: str, own_store: str, small_corpus: Path) -> None:
+    arguments = ["--corpus", str(small_corpus), "-i", "1", "--limit", "20"]
+    process = start(own_store, "tests", *arguments, PYTHONIOENCODING=encoding)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "    ? " in out  # an arrow in other encodings
+    assert "test F1" in out
+
+
+def test_control_characters_of_a_corpus_do_not_reach_the_terminal(own_store: str, tmp_path: Path) -> None:
+    escape = "\x1b]0;title\x07\x1b[31m\u202e"
+    sentences = [f"Anna{escape}\tB-PER\nin\tO\nUlm{n}\tB-LOC\n" for n in range(12)]
+    corpus = tmp_path / "escapes.conll"
+    corpus.write_text("\n".join(sentences), encoding="utf-8")
+    process = start(own_store, "tests", "--corpus", str(corpus), "-i", "1")
+    printed = "".join(process.communicate(timeout=120))
+    assert process.returncode == 0, printed
+    assert "Anna\N{REPLACEMENT CHARACTER}]0;title" in printed
+    assert [character for character in "\x1b\x07\u202e" if character in printed] == []

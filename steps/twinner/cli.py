@@ -1,4 +1,4 @@
-"""The command line of a step: options from the function's signature, one line for a failure, an exit status."""
+"""The command line of a step: options from the signature of its function, one line for a failure, an exit status."""
 
 import gc
 import inspect
@@ -14,29 +14,31 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from twinner.errors import BadInput
+from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
-from twinner.tracking import write as tracking
+from twinner.terminal import printable, replace_unencodable_output
+from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-SHORT = {"drop_rate": "-d", "epochs": "-i"}  # as the blog's script has them
+SHORT_OPTIONS = {"drop_rate": "-d", "epochs": "-i"}  # those of the script of the blog post
 
 
 def run(step: Callable[..., object]) -> None:
-    """Run a step with the process's arguments and leave the process with its exit status."""
-    _be_quiet()
+    """Run a step with the arguments of this process, and exit with its status."""
+    replace_unencodable_output()
+    _silence_libraries()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status = status_of(step, sys.argv[1:])
+    status = exit_status(step, sys.argv[1:])
     sys.stdout.flush()
-    gc.freeze()  # or Python takes a second to look through all that was imported for what can be freed
+    gc.freeze()  # otherwise Python spends a second on a last search for garbage among all imported modules
     sys.exit(status)
 
 
-def status_of(step: Callable[..., object], arguments: Sequence[str]) -> int:
-    """Run a step with these arguments; return its exit status, after one line on stderr if it failed.
+def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
+    """Run a step with these arguments and return its exit status; a failure prints one line to stderr.
 
-    A failure before the step has opened its run is written to the run that `mlflow run` started it in.
+    If the step failed before it opened its run, the run that `mlflow run` started this process in is marked FAILED.
     """
     try:
         command(step).main(list(arguments), prog_name=f"{step.__name__}.py", standalone_mode=False)
@@ -47,32 +49,36 @@ def status_of(step: Callable[..., object], arguments: Sequence[str]) -> int:
         message = " ".join(message.split())
         if isinstance(error, click.ClickException):
             message += f" See: python steps/{step.__name__}.py --help"
-        tracking.fail_joined_run(message)
-        print(f"error: {message}", file=sys.stderr)
+        fail_joined_run(message)
+        _print_error(message, error)
         return BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        tracking.fail_joined_run("interrupted", status="KILLED")
-        print("interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, click.Abort) as error:
+        fail_joined_run("interrupted", status="KILLED")
+        print("; ".join(["interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return INTERRUPTED
-    except tracking.ChildFailed as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Failure as error:
+        fail_joined_run(str(error))
+        _print_error(str(error), error)
         return FAILED
     except Exception as error:
-        tracking.fail_joined_run(f"{type(error).__name__}: {error}")
+        fail_joined_run(f"{type(error).__name__}: {error}")
         traceback.print_exc()
         return FAILED
     return DONE
 
 
 def command(step: Callable[..., object]) -> click.Command:
-    """The command of a step: an option for each of its parameters, `--drop-rate` or `--drop_rate`."""
+    """Build the command of a step, with an option for each of its parameters: `--drop-rate` or `--drop_rate`."""
     options: list[click.Parameter] = []
     for name, parameter in inspect.signature(step).parameters.items():
-        flags = [f"--{name.replace('_', '-')}", *([SHORT[name]] if name in SHORT else [])]
-        type_ = _click_type(parameter.annotation)
+        flags = [f"--{name.replace('_', '-')}", *([SHORT_OPTIONS[name]] if name in SHORT_OPTIONS else [])]
         options.append(
             click.Option(
-                [*flags, name], type=type_, default=parameter.default, show_default=True, help=PARAMETERS[name].help
+                [*flags, name],
+                type=_click_type(parameter.annotation),
+                default=parameter.default,
+                show_default=True,
+                help=PARAMETERS[name].help,
             )
         )
     return click.Command(
@@ -87,23 +93,41 @@ def command(step: Callable[..., object]) -> click.Command:
     )
 
 
+class _Number(click.ParamType):
+    """An `int` or a `float` without the underscores that Python allows: `1_000` is rather a typing error."""
+
+    def __init__(self, plain: click.ParamType) -> None:
+        self.name = plain.name
+        self._plain = plain
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "_" in value:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return self._plain.convert(value, param, ctx)
+
+
 def _click_type(annotation: Any) -> Any:
+    if annotation in (int, float):
+        return _Number(click.types.convert_type(annotation))
     return click.Choice(get_args(annotation)) if get_origin(annotation) is Literal else annotation
 
 
-def _be_quiet() -> None:
-    """Let what the user should see be seen: each warning once, in a line, and no chatter of the libraries."""
+def _print_error(message: str, error: Exception) -> None:
+    print(printable("; ".join([f"error: {message}", *getattr(error, "__notes__", [])])), file=sys.stderr)
+
+
+def _silence_libraries() -> None:
+    """Show our warnings once, in one line each, and silence the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    seen: set[str] = set()
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
-        # Ours are about the input; those of a library speak to its developers.
-        if Path(filename).is_relative_to(Path(__file__).parent) and str(message) not in seen:
-            seen.add(str(message))
-            print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+        if Path(filename).is_relative_to(Path(__file__).parent) and str(message) not in shown:
+            shown.add(str(message))
+            print(printable(f"warning: {' '.join(str(message).split())}"), file=sys.stderr)
 
     warnings.showwarning = show  # type: ignore[assignment]
     for name in ("mlflow", "alembic", "py4j", "pyspark", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # What breaks a call of Java is told by the error that it raises; py4j also reports it, as nobody, with a traceback.
+    # py4j logs each broken call of Java with a traceback, besides raising it.
     logging.root.addFilter(lambda record: record.module != "java_gateway")

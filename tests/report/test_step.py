@@ -69,7 +69,7 @@ def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
         mlflow.set_tracking_uri(f"http://me:secret@127.0.0.1:{taken.getsockname()[1]}")
-        assert cli.status_of(report, []) == 2
+        assert cli.exit_status(report, []) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: the tracking store http://me:***@127.0.0.1:")
     assert "does not answer" in error
@@ -91,5 +91,5 @@ def test_bad_input_ends_with_2_and_one_line(
     experiment: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     log_training()
-    assert cli.status_of(report, arguments) == 2
+    assert cli.exit_status(report, arguments) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]

@@ -9,7 +9,6 @@ import pytest
 from mlflow.entities import Run
 from spacy.tokens import Doc
 from twinner.corpus import entities_of, read_corpus
-from twinner.errors import BadInput
 from twinner.training.run import Result
 
 EPOCHS = 3
@@ -33,7 +32,11 @@ FINAL = {
     "accuracy",
     "macro avg_f1-score",
     "weighted avg_f1-score",
+    "best_dev_precision",
+    "best_dev_recall",
+    "best_dev_f1",
     "best_epoch",
+    "test_seen_in_train",
     "test_tokenized_otherwise",
     *COSTS,
 }
@@ -57,23 +60,33 @@ def model_folder(run_id: str) -> Path:
 
 
 def by_step(client: mlflow.MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """The values of each metric of the epochs that is no time, by step."""
+    """The values by step of each epoch metric except times."""
     return {
         name: [(metric.step, metric.value) for metric in client.get_metric_history(run_id, name)]
         for name in EACH_EPOCH - {"epoch_seconds"}
     }
 
 
-def test_each_epoch_is_logged_as_its_step(run: Run, tracked: mlflow.MlflowClient, spacy_run: Result) -> None:
+def test_logs_each_epoch_at_its_step(run: Run, tracked: mlflow.MlflowClient, spacy_run: Result) -> None:
     for name in EACH_EPOCH:
         history = tracked.get_metric_history(run.info.run_id, name)
         assert [metric.step for metric in history] == [1, 2, 3], name
     f1 = [metric.value for metric in tracked.get_metric_history(run.info.run_id, "dev_f1")]
     assert f1 == [epoch.scores["dev_f1"] for epoch in spacy_run.epochs]
     assert run.data.metrics["best_epoch"] == f1.index(max(f1)) + 1
+    assert run.data.metrics["best_dev_f1"] == max(f1)
 
 
-def test_the_final_metrics_are_those_of_the_contract(run: Run, spacy_run: Result) -> None:
+def test_returns_dev_and_test_scores(spacy_run: Result, run: Run) -> None:
+    best = spacy_run.epochs[int(run.data.metrics["best_epoch"]) - 1]
+    assert spacy_run.dev_scores == best.scores
+    assert spacy_run.test_scores.items() <= spacy_run.metrics.items()
+    for name in ("precision", "recall", "f1"):
+        assert run.data.metrics[f"best_dev_{name}"] == best.scores[f"dev_{name}"]
+        assert run.data.metrics[f"test_{name}"] == spacy_run.test_scores[f"test_{name}"]
+
+
+def test_logs_the_final_metrics_of_the_contract(run: Run, spacy_run: Result) -> None:
     assert run.data.metrics.keys() >= FINAL
     assert {name: run.data.metrics[name] for name in spacy_run.metrics} == spacy_run.metrics
     assert all(run.data.metrics[name] > 0 for name in COSTS)
@@ -81,13 +94,13 @@ def test_the_final_metrics_are_those_of_the_contract(run: Run, spacy_run: Result
     assert run.data.metrics["training_time"] >= sum(epoch.update_seconds for epoch in spacy_run.epochs)
 
 
-def test_words_per_second_leave_evaluation_out(run: Run, spacy_run: Result, small_corpus: Path) -> None:
+def test_words_per_second_exclude_evaluation(run: Run, spacy_run: Result, small_corpus: Path) -> None:
     words = sum(len(sentence.tokens) for sentence in read_corpus(str(small_corpus)).train)
     expected = words * EPOCHS / sum(epoch.update_seconds for epoch in spacy_run.epochs)
     assert run.data.metrics["train_words_per_second"] == pytest.approx(expected)
 
 
-def test_params_are_the_steps_parameters_and_what_was_read(run: Run, small_corpus: Path) -> None:
+def test_logs_parameters_and_sizes_as_params(run: Run, small_corpus: Path) -> None:
     expected = {"corpus": str(small_corpus), "epochs": "3", "drop_rate": "0.2", "lr": "0.005", "batch_size": "100"}
     expected |= {"lang": "auto", "seed": "0", "patience": "0", "limit": "0", "log_text": "yes", "init": "", "test": ""}
     expected |= {"dev_fraction": "0.1", "test_fraction": "0.1", "model_name": "small-ner", "resume": "", "vectors": ""}
@@ -96,7 +109,7 @@ def test_params_are_the_steps_parameters_and_what_was_read(run: Run, small_corpu
     assert {"export", "spacy_version", "python_version", "mlflow_version"} <= run.data.params.keys()
 
 
-def test_tags_say_what_was_trained_on_what(run: Run, small_corpus: Path) -> None:
+def test_tags_name_step_framework_and_corpus(run: Run, small_corpus: Path) -> None:
     corpus = read_corpus(str(small_corpus))
     expected = {
         "twinner.step": "spacy_train",
@@ -112,7 +125,7 @@ def test_tags_say_what_was_trained_on_what(run: Run, small_corpus: Path) -> None
     assert "twinner.error" not in run.data.tags
 
 
-def test_the_splits_are_dataset_inputs_with_digest_and_source(run: Run, small_corpus: Path) -> None:
+def test_logs_the_splits_as_datasets(run: Run, small_corpus: Path) -> None:
     inputs = {given.tags[0].value: given.dataset for given in cast(Any, run.inputs).dataset_inputs}
     assert inputs.keys() == {"train", "dev", "test"}
     for split, dataset in inputs.items():
@@ -122,7 +135,7 @@ def test_the_splits_are_dataset_inputs_with_digest_and_source(run: Run, small_co
     assert inputs["test"].digest == run.data.tags["twinner.test_digest"]
 
 
-def test_the_artifacts_are_those_of_the_contract(run: Run, tracked: mlflow.MlflowClient) -> None:
+def test_logs_the_artifacts_of_the_contract(run: Run, tracked: mlflow.MlflowClient) -> None:
     assert artifacts(tracked, run.info.run_id) == {
         "data",
         "classification_report.txt",
@@ -140,12 +153,12 @@ def test_the_artifacts_are_those_of_the_contract(run: Run, tracked: mlflow.Mlflo
         assert artifact(run.info.run_id, picture).read_bytes().startswith(start)
 
 
-def test_data_reads_back_as_the_same_corpus(run: Run, small_corpus: Path) -> None:
+def test_logged_data_reads_back_as_the_same_corpus(run: Run, small_corpus: Path) -> None:
     logged, own = read_corpus(str(artifact(run.info.run_id, "data"))), read_corpus(str(small_corpus))
     assert (logged.digest, logged.test_digest) == (own.digest, own.test_digest)
 
 
-def test_inference_has_a_row_for_each_token_of_test(run: Run, small_corpus: Path) -> None:
+def test_inference_has_one_row_per_test_token(run: Run, small_corpus: Path) -> None:
     rows = pq.read_table(artifact(run.info.run_id, "inference.parquet")).to_pylist()
     test = read_corpus(str(small_corpus)).test
     assert [(row["sentence"], row["position"], row["token"], row["ground_truth"]) for row in rows] == [
@@ -159,7 +172,7 @@ def test_inference_has_a_row_for_each_token_of_test(run: Run, small_corpus: Path
     assert [row["scores"] for row in rows if row["scores"]] == []
 
 
-def test_the_logged_model_is_the_one_that_was_scored(run: Run, small_corpus: Path) -> None:
+def test_the_logged_model_scores_as_logged(run: Run, small_corpus: Path) -> None:
     nlp = mlflow.spacy.load_model(f"runs:/{run.info.run_id}/model")
     hits = predicted = gold = 0
     for sentence in read_corpus(str(small_corpus)).test:
@@ -172,13 +185,13 @@ def test_the_logged_model_is_the_one_that_was_scored(run: Run, small_corpus: Pat
     assert run.data.metrics["test_f1"] > 0.8
 
 
-def test_the_model_is_registered_and_loads_by_name(run: Run, tracked: mlflow.MlflowClient) -> None:
+def test_registers_the_model_by_name(run: Run, tracked: mlflow.MlflowClient) -> None:
     [version] = tracked.search_model_versions("name='small-ner'")
     assert version.run_id == run.info.run_id
     assert mlflow.spacy.load_model(f"models:/small-ner/{version.version}").pipe_names == ["tok2vec", "ner"]
 
 
-def test_without_text_no_artifact_holds_any(
+def test_log_text_no_leaves_out_text_artifacts(
     silent_run: Result, tracked: mlflow.MlflowClient, run: Run, small_corpus: Path
 ) -> None:
     left_out = artifacts(tracked, run.info.run_id) - artifacts(tracked, silent_run.run_id)
@@ -192,9 +205,7 @@ def test_without_text_no_artifact_holds_any(
     assert mlflow.pyfunc.load_model(f"runs:/{silent_run.run_id}/model").input_example is None
 
 
-def test_equal_trainings_log_equal_metrics_at_every_step(
-    run: Run, silent_run: Result, tracked: mlflow.MlflowClient
-) -> None:
+def test_equal_trainings_log_equal_metrics(run: Run, silent_run: Result, tracked: mlflow.MlflowClient) -> None:
     assert by_step(tracked, silent_run.run_id) == by_step(tracked, run.info.run_id)
     scores = {name: value for name, value in run.data.metrics.items() if name not in {*COSTS, "epoch_seconds"}}
     again = tracked.get_run(silent_run.run_id).data.metrics
@@ -204,14 +215,14 @@ def test_equal_trainings_log_equal_metrics_at_every_step(
     )
 
 
-def test_a_training_tells_what_a_user_wants_to_know(
+def test_prints_a_summary(
     train_small: Callable[..., Result], capsys: pytest.CaptureFixture[str], tracked: mlflow.MlflowClient
 ) -> None:
     result = train_small(epochs=1, limit=40)
     out = capsys.readouterr().out
     assert "labels: LOC, PER" in out
     run = tracked.get_run(result.run_id)
-    for told in (
+    for printed in (
         f"runs:/{result.run_id}/model",
         result.run_id,
         run.info.experiment_id,
@@ -220,39 +231,11 @@ def test_a_training_tells_what_a_user_wants_to_know(
         f"test F1    {result.metrics['test_f1']:.4f}",
         "mlflow ui --backend-store-uri sqlite:///",
     ):
-        assert told in out
+        assert printed in out
     assert run.data.params["training_size"] == "40"
 
 
-def test_export_has_the_outputs_and_a_model_that_works(exported: Path, tracked: mlflow.MlflowClient, run: Run) -> None:
-    assert {file.name for file in exported.iterdir()} == {"model", *artifacts(tracked, run.info.run_id)}
-    for path in ("inference.parquet", "entity_report.json", "data/test.conll"):
-        assert (exported / path).read_bytes() == artifact(run.info.run_id, path).read_bytes()
-    assert mlflow.spacy.load_model(str(exported / "model")).pipe_names == ["tok2vec", "ner"]
-
-
-def test_export_replaces_an_earlier_export_as_a_whole(train_small: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / "out put"
-    (folder / "model").mkdir(parents=True)
-    (folder / "model" / "MLmodel").write_text("of an earlier export")
-    (folder / "left over.txt").write_text("of an earlier export")
-    train_small(epochs=1, limit=20, export=str(folder), log_text="no")
-    assert "left over.txt" not in {file.name for file in folder.iterdir()}
-    assert "flavors" in (folder / "model" / "MLmodel").read_text()
-    assert not list(folder.rglob("*example*"))
-    assert [file.name for file in tmp_path.iterdir() if "out put" in file.name] == ["out put"]
-
-
-def test_export_leaves_a_folder_of_other_things_alone(train_small: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("dear")
-    with pytest.raises(BadInput, match="this is not an earlier export; name a new or an empty folder"):
-        train_small(export=str(tmp_path))
-    with pytest.raises(BadInput, match="this is not an earlier export"):
-        train_small(export=str(tmp_path / "thesis.tex"))
-    assert (tmp_path / "thesis.tex").read_text() == "dear"
-
-
-def test_entities_in_the_report_are_those_of_test(run: Run, small_corpus: Path) -> None:
+def test_entity_report_lists_the_entities_of_test(run: Run, small_corpus: Path) -> None:
     report: dict[str, Any] = json.loads(artifact(run.info.run_id, "entity_report.json").read_text())
     places = [(e["sentence"], e["start"], e["end"], e["label"]) for e in report["entities"]]
     test = read_corpus(str(small_corpus)).test

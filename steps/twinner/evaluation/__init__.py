@@ -1,1 +1,5 @@
-"""Scores, kinds of error, and significance, from gold and predicted tags."""
+"""Scores, kinds of mistakes, and significance, computed from gold and predicted tags for both frameworks alike."""
+
+from twinner.evaluation.scores import Evaluation, dev_scores, entity_scores, evaluate, token_scores
+
+__all__ = ["Evaluation", "dev_scores", "entity_scores", "evaluate", "token_scores"]

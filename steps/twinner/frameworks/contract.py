@@ -1,4 +1,4 @@
-"""What the outline asks of a framework, and what a framework answers with."""
+"""The contract between a framework and the rest of the project."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,15 @@ from typing import Any, Protocol
 
 from twinner.corpus import Sentence
 
-SAMPLE = 100  # sentences; see `sample_of`
+SAMPLE = 100  # sentences on which the saved and the reloaded model are compared
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One finished pass over the training data.
 
-    number: epochs finished so far, from 1. loss: summed over the epoch.
-    seconds: the whole epoch; update_seconds: without the evaluation.
-    scores: the scores on dev by the name of their metric (`dev_token_f1`, …), made by `evaluation`.
+    number: counted from 1. loss: summed over the epoch. seconds, update_seconds: with and without the evaluation.
+    scores: the scores on dev by metric name (`dev_token_f1`, …), as `twinner.evaluation` names them.
     """
 
     number: int
@@ -28,10 +27,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one sentence of n tokens.
+    """The prediction for one sentence of n tokens.
 
-    tags: n BIO tags. confidence: n confidences of the predicted tag, from 0 to 1, where the framework gives them.
-    scores: for each token the confidence of every tag, where the framework gives them.
+    tags: n BIO tags. confidence: the confidence of each predicted tag, from 0 to 1, if the framework gives it.
+    scores: the confidence of every tag, for each token, if the framework gives it.
     """
 
     tags: tuple[str, ...]
@@ -39,63 +38,63 @@ class Prediction:
     scores: tuple[Mapping[str, float], ...] | None = None
 
 
-def sample_of(train: Sequence[Sentence], dev: Sequence[Sentence]) -> tuple[Sentence, ...]:
-    """The sentences on which a model that was loaded back is compared with the trained one: of dev, then of train."""
-    return (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
-
-
-def check_reloaded(sample: Sequence[Sentence], saved: Sequence[Prediction], loaded: Sequence[Prediction]) -> None:
-    """Raise RuntimeError if a model predicts otherwise since it was loaded back; a prediction a sentence."""
-    for sentence, before, after in zip(sample, saved, loaded, strict=True):
-        if before.tags != after.tags:
-            raise RuntimeError(
-                f"the model that was loaded back predicts {after.tags} for {sentence.text!r},"
-                f" the one that was saved {before.tags}"
-            )
-
-
 class Trainer(Protocol):
-    """A framework, as the outline drives it: train, save, load, predict, in this order."""
+    """One training with a framework. The methods are called in the order in which they stand here."""
 
     framework: str  # its key in `FRAMEWORKS`, and the value of the tag twinner.framework
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """What takes part -> its version, logged as params."""
-        ...
-
-    @property
-    def save_options(self) -> Mapping[str, Any]:
-        """More keyword arguments of its MLflow flavor's `save_model`."""
+        """Versions of the packages that take part, by name; logged as params."""
         ...
 
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
-        """Train, calling `on_epoch` after each epoch and before the next ends; return the number of the best epoch."""
+        """Train, calling `on_epoch` after each epoch before the next one ends; return the number of the best epoch."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write the best epoch's model and what else the framework leaves (its log, its config) below `folder`.
+        """Write the model of the best epoch and the framework's own files, such as its log and its config, to `folder`.
 
         Each file or folder directly below becomes an artifact of that name.
         """
         ...
 
     def load(self, folder: Path) -> None:
-        """Load back what `save` wrote; from now on `predict` asks that model."""
+        """Load the model that `save` has written; from then on `predict` uses that model.
+
+        Raises RuntimeError if it predicts differently from the model that was saved; see `check_reloaded`.
+        """
         ...
 
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
-        """Predict given tokens: one Prediction a sentence, its tags as many as the tokens."""
-        ...
-
-    def pipeline(self) -> Any:
-        """The loaded model from raw text to entities, as `flavor` logs it."""
+        """Predict the tags of given tokens: one Prediction a sentence, with as many tags as the sentence has tokens."""
         ...
 
     def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
-        """The tokens that the pipeline splits raw texts into."""
+        """Tokenize raw texts as the pipeline does."""
+        ...
+
+    def pipeline(self) -> Any:
+        """The loaded model, from raw text to entities, as its MLflow flavor saves it."""
+        ...
+
+    @property
+    def save_options(self) -> Mapping[str, Any]:
+        """More keyword arguments of the `save_model` of its MLflow flavor."""
         ...
 
     def close(self) -> None:
-        """Free what the framework holds (a session, processes)."""
+        """Free what the framework holds: a session, processes, temporary files."""
         ...
+
+
+def sample_of(train: Sequence[Sentence], dev: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """The first sentences of dev, then of train, on which the saved and the reloaded model are compared."""
+    return (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
+
+
+def check_reloaded(sample: Sequence[Sentence], saved: Sequence[Prediction], loaded: Sequence[Prediction]) -> None:
+    """Raise RuntimeError unless a reloaded model predicts the same tags for n sentences as when it was saved."""
+    differing = sum(before.tags != after.tags for before, after in zip(saved, loaded, strict=True))
+    if differing:
+        raise RuntimeError(f"the reloaded model tags {differing} of {len(sample)} sentences unlike the saved one")

@@ -1,9 +1,9 @@
-"""The only place that a training writes to MLflow from."""
+"""Write to MLflow: the run of a step, and what it logs."""
 
-import json
 import os
 import platform
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,73 +11,50 @@ from typing import Any
 
 import mlflow
 import mlflow.projects
-from mlflow.data.dataset_source import DatasetSource
-from mlflow.data.dataset_source_registry import get_dataset_source_from_json
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import LoggedModelStatus
+from mlflow.entities import LoggedModelStatus, Metric
 from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
-from mlflow.types.schema import Array, ColSpec, DataType, Schema
 from sqlalchemy.engine import make_url
 
 from twinner import serving
-from twinner.corpus import Corpus, Sentence, digest
-from twinner.errors import BadInput
+from twinner.corpus import Corpus
+from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
+from twinner.tracking.datasets import SplitDataset
+from twinner.tracking.registry import download_model  # noqa: F401
 
-LONGEST_TAG = 5000  # characters that every store takes
-DATASET_SCHEMA = Schema(
-    [ColSpec(Array(DataType.string), name="tokens"), ColSpec(Array(DataType.string), name="tags")],
-)
-
-
-class SplitDataset(MetaDataset):
-    """A split of a corpus as MLflow keeps a dataset: digest, source, schema and sizes, but none of its text."""
-
-    def __init__(self, corpus: Corpus, split: str) -> None:
-        """split: `train`, `dev` or `test`."""
-        self._sentences: tuple[Sentence, ...] = getattr(corpus, split)
-        name = f"{Path(corpus.name).name}-{split}"[-100:]
-        super().__init__(_source(corpus.sources[split]), name, digest(self._sentences), DATASET_SCHEMA)
-
-    @property
-    def profile(self) -> dict[str, int]:
-        """Sizes of the split."""
-        return {
-            "sentences": len(self._sentences),
-            "tokens": sum(len(sentence.tokens) for sentence in self._sentences),
-            "entities": sum(len(sentence.entities) for sentence in self._sentences),
-        }
-
-    def to_dict(self) -> dict[str, str]:
-        """What MLflow stores of it."""
-        return super().to_dict() | {"profile": json.dumps(self.profile)}
+LONGEST_TAG = 5000  # characters that every store accepts
+LONGEST_REASON = 300  # characters of a library's own words
 
 
-class ChildFailed(Exception):
-    """A step that was started as a child has failed; its own line on stderr has told the user."""
+class ChildFailed(Failure):
+    """A child run failed; its own process has told the user why."""
+
+
+class TrackingFailed(Failure):
+    """The results of a run did not all arrive in MLflow."""
 
 
 class TrackedRun:
-    """The MLflow run of one step; every value that is logged passes through here."""
+    """The MLflow run of one step. Everything that the step logs goes through this object."""
 
     def __init__(self, step: str, resume: str = "") -> None:
-        """Open the run that `mlflow run` made for this process, else a new one.
+        """Open the run that `mlflow run` made for this process, else a new one, nested if another run is open.
 
-        resume: id of the run to go on with instead. `log_corpus` opens it, so that what is refused before leaves it
-        as it is; the run that `mlflow run` made is told what it stands for, and ends as the other does.
+        resume: the id of a run to reopen instead. `log_corpus` reopens it, so that a refused corpus leaves it as it is.
+        The run that `mlflow run` made gets a tag with that id, and ends as the resumed run does.
         """
         self._client = mlflow.MlflowClient()
-        self._pending: list[Any] = []
+        self._sent: list[tuple[list[Metric], Any]] = []  # with the pending operation
         self._resumed = bool(resume)
         self._stand_in = os.environ.pop("MLFLOW_RUN_ID", "") if resume else ""
         if self._stand_in:
             self._client.set_tag(self._stand_in, "twinner.step", step)
             self._client.set_tag(self._stand_in, "twinner.resumed", resume)
-        self._run = self._client.get_run(resume) if resume else mlflow.start_run()
+        self._run = self._client.get_run(resume) if resume else mlflow.start_run(nested=_inside_a_run())
         known = self._client.get_run(self.run_id).data
-        self._logged = set(known.params)
-        self._metrics = {
+        self._logged_params = set(known.params)
+        self._logged_metrics = {
             (metric.key, metric.step)
             for name in known.metrics
             for metric in self._client.get_metric_history(self.run_id, name)
@@ -96,21 +73,19 @@ class TrackedRun:
         return str(self._run.info.experiment_id)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params, but those that `mlflow run` has logged: in another spelling they would be refused."""
-        if new := {name: value for name, value in params.items() if name not in self._logged}:
+        """Log params, except those that `mlflow run` has logged: MLflow refuses them in another spelling."""
+        if new := {name: value for name, value in params.items() if name not in self._logged_params}:
             mlflow.log_params(new)
-        self._logged |= params.keys()
+        self._logged_params |= params.keys()
 
-    def log_corpus(self, corpus: Corpus, trained_on: int) -> None:
-        """Log what was read: sizes, digests and the three datasets; trained_on: the training sentences in use.
+    def log_corpus(self, corpus: Corpus, training_size: int) -> None:
+        """Log the sizes, digests and datasets of a corpus; training_size: the training sentences in use.
 
-        Errors: BadInput if the run that is gone on with was given another corpus.
+        Errors: BadInput if the resumed run had another corpus.
         """
         if self._resumed:
-            self._open_again(corpus)
-        self.log_params(
-            {"training_size": trained_on, "dev_size": len(corpus.dev), "test_size": len(corpus.test)},
-        )
+            self._reopen(corpus)
+        self.log_params({"training_size": training_size, "dev_size": len(corpus.dev), "test_size": len(corpus.test)})
         mlflow.set_tags(
             {
                 "twinner.corpus": corpus.name,
@@ -123,69 +98,87 @@ class TrackedRun:
             mlflow.log_input(SplitDataset(corpus, split), context=split)
 
     def log_framework(self, trainer: Trainer) -> None:
-        """Log which framework trains, and the versions of what takes part."""
+        """Log the framework and the versions of the packages that take part."""
         mlflow.set_tag("twinner.framework", trainer.framework)
         versions = {"python": platform.python_version(), "mlflow": mlflow.__version__, **trainer.versions}
         self.log_params({f"{name}_version": version for name, version in versions.items()})
 
     def log_epoch(self, epoch: Epoch) -> None:
-        """Send the metrics of an epoch, in the background so that training goes on."""
-        values = {"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}
-        if new := self._new(values, epoch.number):
-            self._pending.append(mlflow.log_metrics(new, step=epoch.number, synchronous=False))
+        """Send the metrics of an epoch; see `send_metrics`."""
+        self.send_metrics({"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}, epoch.number)
 
-    def log_results(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log final metrics, after those of the epochs have arrived; fails if one of them has not."""
-        for operations in self._pending:
-            operations.wait()
-        self._pending.clear()
-        if new := self._new(metrics, step or 0):
-            mlflow.log_metrics(new, step=step)
+    def send_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Send metrics in the background, so that training goes on; never fails.
 
-    def log_outputs(self, folder: Path) -> None:
-        """Log everything in a folder as artifacts, under the names that it has there."""
-        mlflow.log_artifacts(str(folder))
+        `log_results` sends again what did not arrive.
+        """
+        if metrics := self._new_metrics(values, step):
+            try:
+                operation = self._client.log_batch(self.run_id, metrics=metrics, synchronous=False)
+            except Exception:  # MLflow's, a database's, or the network's
+                operation = None
+            self._sent.append((metrics, operation))
 
-    def log_page(self, html: str, name: str) -> None:
-        """Log a page as an artifact."""
-        mlflow.log_text(html, name)
+    def log_results(self, outputs: Path, model: Path, model_name: str, metrics: Mapping[str, float]) -> str:
+        """Log what a training has produced; return the URI of its model.
 
-    def end(self, status: str = "FINISHED", error: str = "") -> None:
-        """End the run, if it is open, and the one that `mlflow run` made for going on with it; error: why it failed."""
-        if mlflow.active_run():
-            if error:
-                mlflow.set_tag("twinner.error", error[:LONGEST_TAG])
-            mlflow.end_run(status)
-        if self._stand_in:
-            if error:
-                self._client.set_tag(self._stand_in, "twinner.error", error[:LONGEST_TAG])
-            self._client.set_terminated(self._stand_in, status)
-
-    def _open_again(self, corpus: Corpus) -> None:
-        """Open the run that is gone on with, once it is known to have been given this corpus."""
-        tags = self._run.data.tags
-        for tag, splits, digest_now in (
-            ("twinner.corpus_digest", "train and dev", corpus.digest),
-            ("twinner.test_digest", "test", corpus.test_digest),
+        outputs: a folder whose files and folders become artifacts. model: a folder that `serving.write_model` wrote.
+        model_name: see `log_model`. metrics: the final metrics, logged without a step.
+        Errors: TrackingFailed if anything did not arrive, after everything else was sent.
+        """
+        failures: list[Exception] = []
+        for send in (
+            self._repeat_failed_metrics,
+            lambda: self._client.log_artifacts(self.run_id, str(outputs)),
+            lambda: self.log_model(model, model_name),
+            lambda: self._client.log_batch(self.run_id, metrics=self._new_metrics(metrics, 0)),
         ):
-            if tags.get(tag) != digest_now:
-                problem = f"resume={self.run_id}: that run was given another corpus ({tags.get('twinner.corpus')})"
-                told = f"its {splits} has the digest {tags.get(tag)}, not {digest_now}"
-                raise BadInput(f"{problem}, {told}", "give the same corpus, or leave resume empty")
-        mlflow.start_run(run_id=self.run_id)
-        if "twinner.error" in tags:
-            self._client.delete_tag(self.run_id, "twinner.error")
+            try:
+                send()
+            except Exception as error:  # MLflow's, a database's, the network's, or an artifact store's
+                failures.append(error)
+        if failures:
+            reason = " ".join(str(failures[0]).split())[:LONGEST_REASON]
+            raise TrackingFailed(f"not all results could be logged to MLflow ({reason})") from failures[0]
+        return self.model_uri
 
-    def _new(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
-        """Those that the run does not have at this step, as it may when it is gone on with."""
-        new = {name: value for name, value in metrics.items() if (name, step) not in self._metrics}
-        self._metrics |= {(name, step) for name in new}
-        return new
+    @property
+    def model_uri(self) -> str:
+        """The URI of the model that the run logs."""
+        return f"runs:/{self.run_id}/model"
+
+    def log_model(self, folder: Path, name: str) -> None:
+        """Log the model in a folder as `model`, registered under `name` if it is not empty.
+
+        folder: as `serving.write_model` wrote it. A plain file store has no registry: there the model is only logged,
+        and a tag says so.
+        """
+        if name and mlflow.get_tracking_uri().startswith("file:"):
+            print(f"The file store has no registry: the model is logged, not registered as {name}.")
+            mlflow.set_tag("twinner.registered", "no: a file store has no registry")
+            name = ""
+        if not self._has_model():
+            Model.log(
+                artifact_path=None,
+                name="model",
+                flavor=serving,
+                registered_model_name=name or None,
+                written=folder,
+                validate_serving_input=False,
+            )
+        elif name and "twinner.registered" not in self._run.data.tags:
+            mlflow.register_model(self.model_uri, name)
+        if name:
+            mlflow.set_tag("twinner.registered", name)
+
+    def log_page(self, text: str, name: str) -> None:
+        """Log a text as an artifact."""
+        mlflow.log_text(text, name)
 
     def start_child(self, project: Path, step: str, params: Mapping[str, str]) -> str:
-        """Run another step of the project in this environment, as a child of this run; return its run's id.
+        """Run another step of the project in this environment, as a child of this run; return the id of its run.
 
-        Errors: ChildFailed with the words that the child left in `twinner.error`.
+        Errors: ChildFailed, with the words of the child's tag `twinner.error`.
         """
         try:
             child = mlflow.projects.run(
@@ -202,34 +195,56 @@ class TrackedRun:
             raise ChildFailed(f"{step} failed: {words}" if words else f"{step} failed") from None
         return str(child.run_id)
 
-    def log_model(self, folder: Path, name: str) -> str:
-        """Log the model in a folder as `model`, registered under `name` if it is not empty; return its URI.
+    def end(self, status: str = "FINISHED", error: str = "") -> None:
+        """End the run, and the one that `mlflow run` made for resuming it; error: why it failed."""
+        active = mlflow.active_run()
+        if active and active.info.run_id == self.run_id:
+            if error:
+                mlflow.set_tag("twinner.error", error[:LONGEST_TAG])
+            mlflow.end_run(status)
+        if self._stand_in:
+            if error:
+                self._client.set_tag(self._stand_in, "twinner.error", error[:LONGEST_TAG])
+            self._client.set_terminated(self._stand_in, status)
 
-        folder: as `serving.write_model` wrote it. A plain file store has no registry: there the model is logged only,
-        and a tag says so.
+    def _reopen(self, corpus: Corpus) -> None:
+        """Reopen the resumed run after checking its corpus digests."""
+        tags = self._run.data.tags
+        for tag, splits, digest in (
+            ("twinner.corpus_digest", "train and dev", corpus.digest),
+            ("twinner.test_digest", "test", corpus.test_digest),
+        ):
+            if tags.get(tag) != digest:
+                problem = f"resume={self.run_id}: that run had another corpus ({tags.get('twinner.corpus')})"
+                details = f"the digest of its {splits} is {tags.get(tag)}, not {digest}"
+                raise BadInput(f"{problem}, {details}", "give the same corpus, or leave resume empty")
+        mlflow.start_run(run_id=self.run_id, nested=_inside_a_run())
+        if "twinner.error" in tags:
+            self._client.delete_tag(self.run_id, "twinner.error")
+
+    def _new_metrics(self, values: Mapping[str, float], step: int) -> list[Metric]:
+        """The metrics that the run does not have at this step yet; a resumed run has some."""
+        now = int(time.time() * 1000)
+        new = {name: value for name, value in values.items() if (name, step) not in self._logged_metrics}
+        self._logged_metrics |= {(name, step) for name in new}
+        return [Metric(name, value, now, step) for name, value in new.items()]
+
+    def _repeat_failed_metrics(self) -> None:
+        """Wait for the metrics on their way, and send those again that did not arrive.
+
+        The store keeps a metric that it gets twice, with its timestamp, once.
         """
-        if name and mlflow.get_tracking_uri().startswith("file:"):
-            print(f"The file store has no registry: the model is logged, not registered as {name}.")
-            mlflow.set_tag("twinner.registered", "no: a file store has no registry")
-            name = ""
-        uri = f"runs:/{self.run_id}/model"
-        if not self._has_model():
-            Model.log(
-                artifact_path=None,
-                name="model",
-                flavor=serving,
-                registered_model_name=name or None,
-                written=folder,
-                validate_serving_input=False,
-            )
-        elif name and "twinner.registered" not in self._run.data.tags:
-            mlflow.register_model(uri, name)
-        if name:
-            mlflow.set_tag("twinner.registered", name)
-        return uri
+        for metrics, operation in self._sent:
+            try:
+                if operation is None:
+                    raise MlflowException("never sent")
+                operation.wait()
+            except Exception:  # whatever the reason was, it is raised here if it lasts
+                self._client.log_batch(self.run_id, metrics=metrics)
+        self._sent.clear()
 
     def _has_model(self) -> bool:
-        """Whether the run was stopped so late that it has its model: the one of now is the same, to the byte."""
+        """Whether a resumed run was stopped after it had logged its model, which equals the one of now."""
         if not self._resumed:
             return False
         found = self._client.search_logged_models([self.experiment_id], f"source_run_id = '{self.run_id}'")
@@ -237,60 +252,50 @@ class TrackedRun:
 
 
 @contextmanager
-def tracked_run(step: str, resume: str = "") -> Iterator[TrackedRun]:
+def tracked_run(step: str, resume: str = "", keep_text: bool = True) -> Iterator[TrackedRun]:
     """Open the run of a step and leave it FINISHED, FAILED (with `twinner.error`) or KILLED, never RUNNING.
 
-    resume: id of the run to go on with, which is opened as soon as its corpus is known; see `TrackedRun`.
+    resume: the id of a run to reopen, once its corpus is known; see `TrackedRun`. keep_text: whether the stored error
+    may quote the corpus.
     """
     run = TrackedRun(step, resume)
     try:
         yield run
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        words = str(error) if isinstance(error, BadInput | ChildFailed) else f"{type(error).__name__}: {error}"
-        run.end("KILLED" if interrupted else "FAILED", "interrupted" if interrupted else words)
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        try:
+            run.end(status, _stored_words(error, keep_text))
+        except Exception as second:  # the tracker may be what failed: the first error is the one to report
+            error.add_note(f"The run could not be marked {status}: {' '.join(str(second).split())[:LONGEST_REASON]}")
         raise
     run.end()
 
 
 def unfinished_run(run_id: str, step: str) -> dict[str, str]:
-    """The params of a run of this step that can be gone on with, as the store spells them.
+    """Return the params of a run of this step that can be resumed, as the store spells them.
 
-    Errors: BadInput for a run that is not known, is of another step, or has finished.
+    Errors: BadInput for a run that is unknown, deleted, finished, or of another step.
     """
-    begin = f"resume={run_id}"
+    given = f"resume={run_id}"
     try:
         run = mlflow.get_run(run_id)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        advice = "give the id of a run of this tracking store, MLFLOW_TRACKING_URI"
-        raise BadInput(f"{begin}: there is no such run", advice) from None
-    of = run.data.tags.get("twinner.step", "no step of this project")
-    if of != step:
-        raise BadInput(f"{begin}: that run is of {of}", f"give one of {step}")
+        advice = "give the id of a run in this tracking store (MLFLOW_TRACKING_URI)"
+        raise BadInput(f"{given}: there is no such run", advice) from None
+    of_step = run.data.tags.get("twinner.step", "no step of this project")
+    if of_step != step:
+        raise BadInput(f"{given}: that is a run of {of_step}", f"give a run of {step}")
     if run.info.lifecycle_stage == "deleted":
-        raise BadInput(f"{begin}: that run is deleted", "restore it, or leave resume empty")
+        raise BadInput(f"{given}: that run is deleted", "restore it, or leave resume empty")
     if run.info.status == "FINISHED":
-        raise BadInput(f"{begin}: that run has finished", "train on from its model with init, or leave resume empty")
+        raise BadInput(f"{given}: that run is finished", "continue from its model with init, or leave resume empty")
     return dict(run.data.params)
 
 
-def download_model(uri: str, folder: Path) -> Path:
-    """Fetch a model (`runs:/…` or `models:/…`) to a folder; the folder it is then in.
-
-    Errors: BadInput if there is none.
-    """
-    try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        advice = "name a run's model as runs:/ID/model, or models:/NAME/VERSION"
-        raise BadInput(f"init={uri!r}: there is no such model: {reason}", advice) from None
-
-
 def fail_joined_run(message: str, status: str = "FAILED") -> None:
-    """End the run that this process was started in, unless it was opened already; without one, do nothing."""
+    """End the run that `mlflow run` started this process in, unless it was opened already."""
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         client = mlflow.MlflowClient()
         client.set_tag(run_id, "twinner.error", message[:LONGEST_TAG])
@@ -298,7 +303,7 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
 
 
 def where_to_look(run: TrackedRun) -> str:
-    """The command or address that shows the run, passwords masked."""
+    """Return the command or the address that shows a run, with any password masked."""
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
         address = make_url(uri).render_as_string(hide_password=True)
@@ -308,9 +313,18 @@ def where_to_look(run: TrackedRun) -> str:
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
-def _source(place: str) -> DatasetSource:
-    """Where a dataset came from, as MLflow knows it: a file or an address."""
-    kind = "http" if place.startswith(("http://", "https://")) else "local"
-    if kind == "local" and "://" not in place:
-        place = Path(place).absolute().as_uri()
-    return get_dataset_source_from_json(json.dumps({"url" if kind == "http" else "uri": place}), source_type=kind)
+def _inside_a_run() -> bool:
+    return mlflow.active_run() is not None
+
+
+def _stored_words(error: BaseException, keep_text: bool) -> str:
+    """What the tag `twinner.error` says of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, BadInput):
+        words = str(error) if keep_text else error.redacted
+    elif isinstance(error, Failure):
+        words = str(error)
+    else:
+        words = f"{type(error).__name__}: {error if keep_text else 'its message is not stored, as log_text is no'}"
+    return "; ".join([words, *getattr(error, "__notes__", [])])

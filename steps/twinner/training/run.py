@@ -1,77 +1,70 @@
-"""The one outline of a training: read, train, save, load back, predict, evaluate, log."""
+"""The outline of a training: read, train, save, reload, predict, evaluate, write to disk, log."""
 
-import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from twinner import charts, serving
+from twinner import serving
 from twinner.corpus import Corpus, Sentence, read_corpus
-from twinner.errors import BadInput
-from twinner.evaluation.scores import Evaluation, entity_scores, evaluate
+from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
-from twinner.pages.errors_page import errors_page
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
+from twinner.terminal import printable
+from twinner.tracking.registry import check_model_name
 from twinner.tracking.write import TrackedRun, tracked_run, where_to_look
+from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
+from twinner.training.outputs import results_folder, write_metrics, write_outputs
 
-LARGEST_DATA = 50_000_000  # bytes of corpus that are logged with a run
+MakeTrainer = Callable[[Corpus, str], Trainer]  # from the corpus and the id of the run
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a training gives back: the id of its run, its final metrics and its epochs."""
+    """What a training returns.
+
+    run_id: MLflow's id of its run. epochs: all of them, from the first. metrics: the final metrics as they were logged.
+    dev_scores, test_scores: the scores of the model of the best epoch, as `twinner.evaluation` names them.
+    """
 
     run_id: str
-    metrics: Mapping[str, float]
     epochs: Sequence[Epoch]
+    metrics: Mapping[str, float]
+    dev_scores: Mapping[str, float]
+    test_scores: Mapping[str, float]
 
 
 def train_and_track(
-    step: str,
-    settings: Mapping[str, Any],
-    make_trainer: Callable[[Corpus, str], Trainer],
-    finished: Sequence[Epoch] = (),
+    step: str, settings: Mapping[str, Any], make_trainer: MakeTrainer, finished: Sequence[Epoch] = ()
 ) -> Result:
-    """Run a whole training as one MLflow run.
+    """Run a whole training as one MLflow run, nested if it is called inside another run.
 
-    step: the entry point's name. settings: the step's parameters by name, as they will be logged.
-    make_trainer: makes the framework's trainer once the corpus (and so its language) and the run's id are known.
-    finished: the epochs that the run to go on with (`resume` in settings) has behind it.
-    Errors: BadInput before the run is opened for a parameter out of range, within it for anything else.
+    step: the name of the entry point. settings: the parameters of the step by name, as they will be logged.
+    make_trainer: creates the framework's trainer. finished: the epochs of the resumed run (`resume` in settings).
+    Errors: BadInput, before the run is opened for a parameter that can't be used. TrackingFailed if the results could
+    not be logged; they are then in a folder that the error names.
     """
     check_parameters(settings)
+    check_model_name(settings["model_name"])
+    export = check_export(settings["export"])
+    keep_text = settings["log_text"] == "yes"
     with (
         timed_phases() as phases,
-        tracked_run(step, settings.get("resume", "")) as run,
+        tracked_run(step, settings.get("resume", ""), keep_text) as run,
+        results_folder(run.run_id) as results,
         PeakMemory() as memory,
-        tempfile.TemporaryDirectory(prefix="twinner-") as temporary,
-        ThreadPoolExecutor(max_workers=1) as beside,
     ):
-        outputs = Path(temporary)
         run.log_params(settings)
-        export = _export_folder(settings["export"])
         with phase("read"):
-            corpus = read_corpus(
-                settings["corpus"],
-                settings["test"],
-                settings["lang"],
-                settings["dev_fraction"],
-                settings["test_fraction"],
-            )
+            corpus = _read(settings)
         train = corpus.train[: settings["limit"] or None]
-        run.log_corpus(corpus, trained_on=len(train))
-        _show(corpus, train)
+        run.log_corpus(corpus, training_size=len(train))
+        _print_sample(corpus, train)
         trainer = make_trainer(corpus, run.run_id)
         try:
             run.log_framework(trainer)
@@ -80,46 +73,43 @@ def train_and_track(
                     trainer, train, corpus.dev, settings["epochs"], run, finished
                 )
             with phase("save"):
-                trainer.save(outputs)
-                trainer.load(outputs)
+                trainer.save(results.artifacts)
+                trainer.load(results.artifacts)
             with phase("infer"):
-                _score_dev_once(trainer, corpus, epochs, best_epoch, run)
-                began = time.perf_counter()
-                predictions = trainer.predict(corpus.test)
-                test_time = time.perf_counter() - began
+                dev_scores = _dev_scores(trainer, corpus, epochs[best_epoch - 1], run)
+                predictions, test_time = _timed_predictions(trainer, corpus.test)
             with phase("evaluate"):
-                texts = [sentence.text for sentence in corpus.test]
-                pipeline_tokens = beside.submit(trainer.tokens, texts)  # which may keep another process busy
-                evaluation = evaluate(train, corpus.test, [p.tags for p in predictions], corpus.labels)
+                evaluation, tokenized_otherwise = _evaluate(trainer, train, corpus, predictions)
                 title = f"{trainer.framework} on {corpus.name}"
-                keep_text = settings["log_text"] == "yes"
-                _write_outputs(outputs, title, corpus, predictions, evaluation, keep_text)
-                charts.draw_training_charts(
-                    [epoch.loss for epoch in epochs], [epoch.scores for epoch in epochs], outputs, title, best_epoch
-                )
-                found = pipeline_tokens.result()
-                differing = sum(s.tokens != tokens for s, tokens in zip(corpus.test, found, strict=True))
-            with phase("log"):
-                run.log_outputs(outputs)
-                serving.write_model(outputs / "model", trainer, corpus.test[0].text if keep_text else None)
-                model_uri = run.log_model(outputs / "model", settings["model_name"])
-                if export:
-                    _export(export, outputs)
-            update_seconds = sum(epoch.update_seconds for epoch in epochs)
-            metrics = evaluation.metrics | {
+                write_outputs(results.artifacts, title, corpus, predictions, evaluation, epochs, best_epoch, keep_text)
+            metrics = {
+                **evaluation.metrics,
+                **{f"best_{name}": dev_scores[name] for name in ("dev_precision", "dev_recall", "dev_f1")},
+                "best_epoch": float(best_epoch),
                 "training_time": training_time,
                 "test_time": test_time,
-                "train_words_per_second": _words(train) * len(epochs) / update_seconds,
+                "train_words_per_second": _words(train) * len(epochs) / sum(epoch.update_seconds for epoch in epochs),
                 "test_words_per_second": _words(corpus.test) / test_time,
+                "test_tokenized_otherwise": tokenized_otherwise,
+                "test_seen_in_train": getattr(corpus, "test_seen_in_train", 0.0),
                 "peak_memory_mb": memory.megabytes,
-                "best_epoch": float(best_epoch),
-                "test_tokenized_otherwise": differing / len(corpus.test),
             }
-            run.log_results(metrics)
+            write_metrics(results.metrics, epochs, metrics)
+            with phase("log"):
+                serving.write_model(results.model, trainer, corpus.test[0].text if keep_text else None)
+                try:
+                    if export:
+                        export_results(export, results.artifacts, results.model)
+                finally:
+                    run.log_results(results.artifacts, results.model, settings["model_name"], metrics)
         finally:
             trainer.close()
-    _tell(run, settings["model_name"] or model_uri, corpus, len(train), metrics, evaluation, phases)
-    return Result(run.run_id, metrics, epochs)
+    _print_summary(run, settings["model_name"] or run.model_uri, corpus, len(train), metrics, evaluation, phases)
+    return Result(run.run_id, epochs, metrics, dev_scores, evaluation.metrics)
+
+
+def _read(settings: Mapping[str, Any]) -> Corpus:
+    return read_corpus(*(settings[name] for name in ("corpus", "test", "lang", "dev_fraction", "test_fraction")))
 
 
 def _train(
@@ -130,10 +120,10 @@ def _train(
     run: TrackedRun,
     finished: Sequence[Epoch],
 ) -> tuple[list[Epoch], int, float]:
-    """Train under a progress bar, each epoch tracked as it ends; the epochs, the best one, and the seconds of all."""
+    """Train under a progress bar and track each epoch; return all epochs, the best one's number, and their seconds."""
     done = list(finished)
     for epoch in finished:
-        run.log_epoch(epoch)  # its metrics may have been on their way
+        run.log_epoch(epoch)  # the resumed run may have been stopped before they arrived
     with tqdm(total=epochs, initial=len(done), unit="epoch", desc=f"training {trainer.framework}") as bar:
 
         def on_epoch(epoch: Epoch) -> None:
@@ -149,136 +139,51 @@ def _train(
     return done, best_epoch, seconds + sum(epoch.seconds for epoch in finished)
 
 
-def _score_dev_once(
-    trainer: Trainer, corpus: Corpus, epochs: Sequence[Epoch], best_epoch: int, run: TrackedRun
-) -> None:
-    """Log the entity scores of the chosen epoch on dev, where the framework could not give them each epoch."""
-    if all("dev_f1" in epoch.scores for epoch in epochs):
-        return
+def _dev_scores(trainer: Trainer, corpus: Corpus, best: Epoch, run: TrackedRun) -> Mapping[str, float]:
+    """The dev scores of the best epoch; its entity scores are computed and logged here if the framework gave none."""
+    if "dev_f1" in best.scores:
+        return best.scores
     predicted = [prediction.tags for prediction in trainer.predict(corpus.dev)]
-    gold = [sentence.tags for sentence in corpus.dev]
-    run.log_results(entity_scores(gold, predicted, corpus.labels), step=best_epoch)
+    scores = entity_scores([sentence.tags for sentence in corpus.dev], predicted, corpus.labels)
+    run.send_metrics(scores, best.number)
+    return {**best.scores, **scores}
 
 
-def _write_outputs(
-    folder: Path,
-    title: str,
-    corpus: Corpus,
-    predictions: Sequence[Prediction],
-    evaluation: Evaluation,
-    keep_text: bool,
-) -> None:
-    """Write what the contract calls artifacts, but the charts of the training and the framework's own files."""
-    (folder / "classification_report.txt").write_text(evaluation.token_report, encoding="utf-8")
-    (folder / "entity_report.json").write_text(
-        json.dumps(evaluation.entity_report, ensure_ascii=False, indent=1), encoding="utf-8"
-    )
-    _write_inference(folder / "inference.parquet", corpus.test, predictions, keep_text)
-    gold = [tag for sentence in corpus.test for tag in sentence.tags]
-    predicted = [tag for prediction in predictions for tag in prediction.tags]
-    charts.draw_confusion(gold, predicted, folder / "confusion.png", title=title)
-    if keep_text:
-        page = errors_page(corpus.test, predictions, title=title)
-        (folder / "errors.html").write_text(page, encoding="utf-8")
-        _write_data(folder / "data", corpus)
+def _timed_predictions(trainer: Trainer, sentences: Sequence[Sentence]) -> tuple[list[Prediction], float]:
+    """The predictions, and the seconds that they took."""
+    began = time.perf_counter()
+    predictions = trainer.predict(sentences)
+    return predictions, time.perf_counter() - began
 
 
-def _write_inference(
-    file: Path, sentences: Sequence[Sentence], predictions: Sequence[Prediction], keep_text: bool
-) -> None:
-    """Write a row a token: where it stands, what it is, what was predicted, and how sure the model was."""
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("sentence", "position", "token", "ground_truth", "prediction", "confidence", "scores")
-    }
-    for number, (sentence, prediction) in enumerate(zip(sentences, predictions, strict=True)):
-        count = len(sentence.tokens)
-        columns["sentence"] += [number] * count
-        columns["position"] += range(count)
-        columns["token"] += sentence.tokens if keep_text else [None] * count
-        columns["ground_truth"] += sentence.tags
-        columns["prediction"] += prediction.tags
-        columns["confidence"] += prediction.confidence or [None] * count
-        columns["scores"] += [list(scores.items()) for scores in prediction.scores or []] or [None] * count
-    schema = pa.schema(
-        {
-            "sentence": pa.int32(),
-            "position": pa.int32(),
-            "token": pa.string(),
-            "ground_truth": pa.string(),
-            "prediction": pa.string(),
-            "confidence": pa.float32(),
-            "scores": pa.map_(pa.string(), pa.float32()),
-        }
-    )
-    pq.write_table(pa.table(columns, schema=schema), file)
-
-
-def _write_data(folder: Path, corpus: Corpus) -> None:
-    """Write the splits as read, a token and its tag a line; a note instead where they are too large."""
-    folder.mkdir(exist_ok=True)  # a trainer may have put its own form of them there
-    splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-    size = 0
-    for name, sentences in splits.items():
-        file = folder / f"{name}.conll"
-        with file.open("w", encoding="utf-8", newline="\n") as out:
-            for sentence in sentences:
-                out.writelines(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
-                out.write("\n")
-        size += file.stat().st_size
-    if size > LARGEST_DATA:
-        shutil.rmtree(folder)
-        folder.mkdir()
-        note = {
-            "why": f"the corpus has {size} bytes; above {LARGEST_DATA} it is not copied into a run",
-            "sources": corpus.sources,
-            "corpus_digest": corpus.digest,
-            "test_digest": corpus.test_digest,
-        }
-        (folder / "note.json").write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _export_folder(name: str) -> Path | None:
-    """The folder to export to, checked before the training: it may be new, empty, or an earlier export."""
-    if not name:
-        return None
-    folder = Path(name).expanduser().absolute()
-    if folder.exists() and not (folder / "model" / "MLmodel").exists() and (folder.is_file() or any(folder.iterdir())):
-        raise BadInput(f"export={name}: this is not an earlier export", "name a new or an empty folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryDirectory(dir=folder.parent).cleanup()
-    except OSError as error:
-        raise BadInput(f"export={name}: {error.strerror}", "name a folder that can be written") from None
-    return folder
-
-
-def _export(folder: Path, outputs: Path) -> None:
-    """Copy outputs and model beside the folder, then put them in its place, so that it is never half there."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        new = Path(temporary, "new")
-        shutil.copytree(outputs, new)
-        if folder.exists():
-            folder.rename(Path(temporary, "old"))
-        new.rename(folder)
+def _evaluate(
+    trainer: Trainer, train: Sequence[Sentence], corpus: Corpus, predictions: Sequence[Prediction]
+) -> tuple[Evaluation, float]:
+    """Score the predictions on test, and find the share of test sentences that the pipeline tokenizes differently."""
+    with ThreadPoolExecutor(max_workers=1) as beside:  # the tokenizer may run in Java meanwhile
+        pipeline_tokens = beside.submit(trainer.tokens, [sentence.text for sentence in corpus.test])
+        evaluation = evaluate(train, corpus.test, [prediction.tags for prediction in predictions], corpus.labels)
+        pairs = zip(corpus.test, pipeline_tokens.result(), strict=True)
+        return evaluation, sum(sentence.tokens != tokens for sentence, tokens in pairs) / len(corpus.test)
 
 
 def _words(sentences: Sequence[Sentence]) -> int:
     return sum(len(sentence.tokens) for sentence in sentences)
 
 
-def _show(corpus: Corpus, train: Sequence[Sentence]) -> None:
-    """Print the sizes and three sentences as read, so that a corpus misread is seen before the training."""
+def _print_sample(corpus: Corpus, train: Sequence[Sentence]) -> None:
+    """Print the sizes and three sentences as read, so that a misread corpus is noticed before the training."""
     sizes = f"{len(train)} train, {len(corpus.dev)} dev, {len(corpus.test)} test"
-    print(f"{corpus.name} ({corpus.lang}): {sizes} sentences")
-    print(f"labels: {', '.join(corpus.labels)}")
-    telling = [sentence for sentence in train if sentence.entities] or list(train)
-    for sentence in telling[:3]:
-        print(f"  {' '.join(sentence.tokens)}")
+    print(printable(f"{corpus.name} ({corpus.lang}): {sizes} sentences"))
+    print(printable(f"labels: {', '.join(corpus.labels)}"))
+    with_entities = [sentence for sentence in train if sentence.entities] or list(train)
+    for sentence in with_entities[:3]:
         entities = [f"{' '.join(sentence.tokens[start:end])} [{label}]" for start, end, label in sentence.entities]
-        print(f"    → {'; '.join(entities) or 'no entities'}")
+        print(f"  {printable(' '.join(sentence.tokens))}")
+        print(f"    → {printable('; '.join(entities)) or 'no entities'}")
 
 
-def _tell(
+def _print_summary(
     run: TrackedRun,
     model: str,
     corpus: Corpus,
@@ -287,8 +192,8 @@ def _tell(
     evaluation: Evaluation,
     phases: Phases,
 ) -> None:
-    """Print what a user wants to know when a training has ended."""
-    print(evaluation.token_report)
+    """Print the report by tag, and what identifies the run and its model."""
+    print("\n".join(map(printable, evaluation.token_report.splitlines())))
     lines = {
         "model": model,
         "run": run.run_id,
