@@ -102,7 +102,7 @@ def test_mlproject_declares_the_same_parameters_and_defaults(step: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_the_command_passes_each_parameter_under_its_own_name(step: str) -> None:
     program, *options = re.split(r" (?=--)", " ".join(entry_points()[step]["command"].split()))
-    assert program == f"python steps/{step}.py"
+    assert program == f"python -s steps/{step}.py"
     assert options == [f"--{name.replace('_', '-')} {{{name}}}" for name in DEFAULTS[step]]
 
 

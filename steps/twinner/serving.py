@@ -6,7 +6,7 @@ The model carries this package, so that it loads outside the project.
 
 import importlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ def write_model(folder: Path, trainer: Trainer, example: str | None) -> None:
         code="code",
         conda_env="conda.yaml",
         python_env="python_env.yaml",
+        model_config={"framework": trainer.framework},
     )
     model.save(str(folder / "MLmodel"))
 
@@ -91,7 +92,7 @@ class TextToEntities:
         return pd.DataFrame({"entities": self._entities_of_texts([str(text) for text in model_input["text"]])})
 
 
-def _load_pyfunc(path: str) -> TextToEntities:
-    """Load the model; MLflow calls this with the path of the data that `write_model` has named."""
-    framework = next(row for row in FRAMEWORKS.values() if row.model_data == Path(path).name)
-    return TextToEntities(importlib.import_module(framework.loader).load(Path(path)))
+def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> TextToEntities:
+    """Load the model; MLflow calls this with the path of the flavor's data and what `write_model` put beside it."""
+    loader = importlib.import_module(FRAMEWORKS[model_config["framework"]].loader)
+    return TextToEntities(loader.load(Path(path)))

@@ -14,7 +14,9 @@ from twinner.training import run as outline
 from twinner.training.run import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
-REFUSE_EPOCHS = "CREATE TRIGGER refuse BEFORE INSERT ON metrics WHEN NEW.step >= 2 BEGIN SELECT RAISE(ABORT, 'full'); END"
+REFUSE_EPOCHS = (
+    "CREATE TRIGGER refuse BEFORE INSERT ON metrics WHEN NEW.step >= 2 BEGIN SELECT RAISE(ABORT, 'full'); END"
+)
 REFUSE_ALL = REFUSE_EPOCHS.replace("WHEN NEW.step >= 2 ", "")
 
 Refuse = Callable[[str], None]
@@ -103,7 +105,9 @@ def test_an_export_is_written_even_if_mlflow_fails(refuse: Refuse, small_corpus:
     assert (tmp_path / "out" / "classification_report.txt").exists()
 
 
-def test_an_unusable_cache_stops_no_training(small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_cache_stops_no_training(
+    small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TWINNER_CACHE", str(tmp_path / "file"))
     (tmp_path / "file").write_text("not a folder")
     done = train(small_corpus, tmp_path)
