@@ -30,7 +30,7 @@ def test_conda_yaml_pins_everything_and_names_the_constraints_by_digest() -> Non
     assert environment["dependencies"][:2] == ["python=3.11", "pip"]
     assert environment["dependencies"][2]["pip"][0] == "-c constraints.txt"
     for entry in pins().values():
-        assert re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.]+", entry), f"{entry} is not pinned"
+        assert re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.]+( ; [\w' =!<>.]+)?", entry), f"{entry} is not pinned"
     found = re.search(r"^# constraints\.txt sha256: ([0-9a-f]{64})$", text, re.MULTILINE)
     assert found, "no line `# constraints.txt sha256: …`"
     assert found[1] == hashlib.sha256((PROJECT / "constraints.txt").read_bytes()).hexdigest()

@@ -14,10 +14,8 @@ from twinner.training import run as outline
 from twinner.training.run import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
-REFUSE_EPOCHS = (
-    "CREATE TRIGGER refuse BEFORE INSERT ON metrics WHEN NEW.step >= 2 BEGIN SELECT RAISE(ABORT, 'full'); END"
-)
-REFUSE_ALL = REFUSE_EPOCHS.replace("WHEN NEW.step >= 2 ", "")
+REFUSE_ALL = "CREATE TRIGGER refuse BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'full'); END"
+REFUSE_EPOCHS = REFUSE_ALL.replace(" BEGIN", " WHEN NEW.step >= 2 BEGIN")
 
 Refuse = Callable[[str], None]
 
