@@ -93,10 +93,10 @@ def command(step: Callable[..., object]) -> click.Command:
     )
 
 
-class _Number(click.ParamType):
+class _Number(click.ParamType[Any]):
     """An `int` or a `float` without the underscores that Python allows: `1_000` is rather a typing error."""
 
-    def __init__(self, plain: click.ParamType) -> None:
+    def __init__(self, plain: click.ParamType[Any]) -> None:
         self.name = plain.name
         self._plain = plain
 

@@ -41,11 +41,12 @@ _SHARE: dict[str, Any] = {
     "is_valid": lambda value: 0 < value < 1,
     "affects_scores": False,  # the digests of the splits say what they were
 }
-_NO_EFFECT = {"affects_scores": False}
 
 PARAMETERS = {
-    "corpus": Parameter("demo, med-de, conll2003, a file, a folder with train/dev/test files, or a URL", **_NO_EFFECT),
-    "test": Parameter("a separate test file; empty: the corpus's own test split", **_NO_EFFECT),
+    "corpus": Parameter(
+        "demo, med-de, conll2003, a file, a folder with train/dev/test files, or a URL", affects_scores=False
+    ),
+    "test": Parameter("a separate test file; empty: the corpus's own test split", affects_scores=False),
     "lang": Parameter("tokenizer language such as de; auto: the corpus's own, else xx"),
     "drop_rate": Parameter("share of units dropped in training", **_SHARE_BELOW_1),
     "epochs": Parameter("passes over the training data", **_at_least(1)),
@@ -62,17 +63,19 @@ PARAMETERS = {
         must="a whole number from 0 to 2147483647",
         is_valid=lambda value: 0 <= value < 2**31,
     ),
-    "model_name": Parameter("name to register the model under; empty: logged, not registered", **_NO_EFFECT),
-    "spark_master": Parameter("any Spark master URL", **_NO_EFFECT),
-    "driver_memory": Parameter("memory of the Spark driver such as 4g; auto: from the machine's", **_NO_EFFECT),
+    "model_name": Parameter("name to register the model under; empty: logged, not registered", affects_scores=False),
+    "spark_master": Parameter("any Spark master URL", affects_scores=False),
+    "driver_memory": Parameter("memory of the Spark driver such as 4g; auto: from the machine's", affects_scores=False),
     "spark_conf": Parameter("more Spark settings: key=value key=value"),
     "config": Parameter("a spaCy config to train instead of ours; the parameters still win"),
     "vectors": Parameter("a spaCy vectors package or folder"),
     "init": Parameter("a spaCy model to continue training, with its labels: runs:/…, models:/…, or a folder"),
-    "resume": Parameter("id of a stopped run to continue; all else is taken from it", **_NO_EFFECT),
-    "embedding_cache": Parameter("keep a corpus's embeddings for the next run", **_NO_EFFECT),
-    "log_text": Parameter("no: log and show nothing that holds text of the corpus", **_NO_EFFECT),
-    "export": Parameter("a folder that also gets the model and the run's outputs, replaced as a whole", **_NO_EFFECT),
+    "resume": Parameter("id of a stopped run to continue; all else is taken from it", affects_scores=False),
+    "embedding_cache": Parameter("keep a corpus's embeddings for the next run", affects_scores=False),
+    "log_text": Parameter("no: log and show nothing that holds text of the corpus", affects_scores=False),
+    "export": Parameter(
+        "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
+    ),
     "experiments": Parameter("experiments to cover, by name or id, separated by commas; empty: the current one"),
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
     "metric": Parameter("the metric to rank the runs by"),

@@ -73,10 +73,8 @@ def save_model(path: str, mlflow_model: Model, written: Path, validate_serving_i
     """
     shutil.copytree(written, path, dirs_exist_ok=True)
     saved = Model.load(str(written))
-    mlflow_model.flavors = saved.flavors
-    mlflow_model.signature = saved.signature
-    mlflow_model.saved_input_example_info = saved.saved_input_example_info
-    mlflow_model.model_size_bytes = saved.model_size_bytes
+    for name in ("flavors", "signature", "saved_input_example_info", "model_size_bytes"):
+        setattr(mlflow_model, name, getattr(saved, name))
     mlflow_model.save(str(Path(path, "MLmodel")))
 
 

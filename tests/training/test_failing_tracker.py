@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from spacy_train import spacy_train
-from twinner.training import run as outline
+from twinner.training import outputs
 from twinner.training.run import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def test_metrics_refused_for_a_while_arrive_at_the_end(
     refuse: Refuse, small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(REFUSE_EPOCHS)
-    original = outline.write_metrics
+    original = outputs.write_metrics
 
     def recover(*arguments: object) -> None:
         """Mend the store by the time that the results are written."""
@@ -81,7 +81,7 @@ def test_metrics_refused_for_a_while_arrive_at_the_end(
             database.execute("DROP TRIGGER refuse")
         original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(outline, "write_metrics", recover)
+    monkeypatch.setattr("twinner.training.run.write_metrics", recover)
     result = spacy_train(corpus=str(small_corpus), epochs=3, batch_size=100, lr=0.005)
     client = mlflow.MlflowClient()
     for name in ("ner.losses", "dev_f1"):
