@@ -1,20 +1,47 @@
-"""What a user can get wrong, in one line that names the place, the value and the remedy."""
+"""Errors that a user can fix, each in one line: place, fact, remedy."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
-class BadInput(Exception):
-    """An input that can't be used: `str(error)` is one line for the user, without a traceback.
+def printable(text: str) -> str:
+    """Escape control characters and lone surrogates, so that a terminal shows them instead of obeying them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
-    A step that meets it ends with exit status 2, its run FAILED with the same words in the tag `twinner.error`.
+
+class BadInput(Exception):
+    """An input that can't be used: `str(error)` is one printable line for the user, without a traceback.
+
+    The step ends with exit status 2 and its run FAILED, with the same words in the tag `twinner.error`.
     """
 
-    def __init__(self, problem: str, remedy: str, file: str | Path | None = None, line: int | None = None) -> None:
-        """Join the parts to `file:line: problem; remedy`, all on one line.
+    def __init__(
+        self,
+        problem: str,
+        remedy: str,
+        file: str | Path | None = None,
+        line: int | None = None,
+        quotes: Sequence[str] = (),
+    ) -> None:
+        """Join the parts to one line: `file:line: problem; remedy`.
 
-        problem: the fact, with the offending value in it, as in `the tag 'X-PER' has the unknown prefix 'X'`.
+        problem: the fact with the offending value, as in `the tag 'X-PER' has the unknown prefix 'X'`.
         remedy: what to do, as in `use B-, I- and O`.
         file, line: the place, where there is one; lines count from 1.
+        quotes: each piece of corpus text in problem or remedy, spelled as it is there; `redacted` leaves it out.
         """
-        place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
-        super().__init__(" ".join(f"{place}{problem}; {remedy}".split()))
+        self.problem, self.remedy, self.line, self.quotes = problem, remedy, line, tuple(quotes)
+        self._place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
+        super().__init__(_one_line(f"{self._place}{problem}; {remedy}"))
+
+    @property
+    def redacted(self) -> str:
+        """The message with `…` in place of quoted corpus text, for stores that must not hold any."""
+        message = _one_line(f"{self.problem}; {self.remedy}")
+        for quote in sorted(filter(None, map(_one_line, self.quotes)), key=len, reverse=True):
+            message = message.replace(quote, "…")
+        return _one_line(f"{self._place}{message}")
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
