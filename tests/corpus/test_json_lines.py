@@ -160,12 +160,16 @@ def test_quote_may_be_the_fourth_item(write: Write) -> None:
 def test_decides_by_record_if_a_file_counts_both_ways(write: Write) -> None:
     both = [emoji(IN_CHARACTERS, "Ibu"), emoji(IN_UNITS, "Ibu")]
     assert drugs(write, *both)[0] == [["Ibu"], ["Ibu"]]
-    with pytest.raises(BadInput, match=r"a.jsonl:3: its offsets don't say how they count; others of the file count"):
+    with pytest.raises(
+        BadInput, match=r"a.jsonl:3: some texts .* UTF-16 units \(.*a.jsonl:2\), others characters \(.*a.jsonl:1\)"
+    ):
         drugs(write, *both, emoji(IN_UNITS))
 
 
 def test_rejects_utf16_offset_inside_a_character(write: Write) -> None:
-    with pytest.raises(BadInput, match=r"a.jsonl:2: its offsets don't say how they count; .* count UTF-16 units"):
+    with pytest.raises(
+        BadInput, match=r"a.jsonl:2: an offset is inside a character .* UTF-16 units, as in .*a.jsonl:1; count"
+    ):
         drugs(write, emoji(IN_UNITS, "Ibu"), emoji((1, 2)))
 
 

@@ -202,14 +202,22 @@ def test_deletes_download_that_can_not_be_used(
     assert list(own_cache.rglob("a.conll"))
 
 
-def test_deletes_wrong_test_download_only(server: Server, write: Write) -> None:
-    train, test = write("a.conll", columns(9)), f"{server.url}/t.conll"
-    server.files["/t.conll"] = PAGE
+def test_deletes_only_the_wrong_download(server: Server) -> None:
+    train, test = f"{server.url}/a.conll", f"{server.url}/t.conll"
+    server.files = {"/a.conll": columns(9).encode(), "/t.conll": PAGE}
     with pytest.raises(BadInput, match=r"/t.conll: the file is a web page"):
-        read_corpus(str(train), test=test)
+        read_corpus(train, test=test)
     server.files["/t.conll"] = b"Bo B-X\n"
-    assert len(read_corpus(str(train), test=test).test) == 1
-    assert train.exists()
+    assert len(read_corpus(train, test=test).test) == 1
+    assert [path for path, _ in server.requests] == ["/a.conll", "/t.conll", "/t.conll"]
+
+
+def test_never_deletes_files_of_the_user(write: Write) -> None:
+    file = write("a.conll", "Ann O\n")
+    for corpus in (str(file), file.as_uri()):
+        with pytest.raises(BadInput):
+            read_corpus(corpus)
+    assert file.exists()
 
 
 def test_keeps_download_if_parameters_are_wrong(server: Server) -> None:

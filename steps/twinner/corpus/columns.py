@@ -103,7 +103,7 @@ def _recognise_numbers(file: Path, layout: Layout, sentences: Sequence[Sequence[
     numbers = [[int(row[0]) if re.fullmatch("[0-9]{1,9}", row[0]) else None for row in each] for each in sentences]
     follow = [after == before + 1 for each in numbers for before, after in pairwise(each) if before is not None]
     first = [each[0] in (0, 1) for each in numbers]
-    if not (follow and _is_mostly(follow) and _is_mostly(first)):
+    if not ((follow or len(first) > 1) and _is_mostly(follow) and _is_mostly(first)):
         if len(rows) >= _MIN_NUMBERS and all(number is not None for each in numbers for number in each):
             problem = "the first column holds numbers, but they don't count the tokens of a sentence as 1, 2, 3, …"
             raise BadInput(problem, "remove that column: the token comes first", file, layout.first_line)
@@ -171,10 +171,7 @@ def _is_comment(line: str, columns: Sequence[str], layout: Layout) -> bool:
 def _ragged(file: Path, number: int, line: str, found: int, layout: Layout) -> BadInput:
     start = repr(line[:40])
     if layout.width < 2:
-        problem, remedy = (
-            f"{start} has one column",
-            "write the token first and its tag last, separated by a tab or space",
-        )
+        problem, remedy = f"{start} has one column", "write the token first and its tag last, a tab between them"
     elif found == layout.width:
         which = "second" if layout.token else "first"
         problem, remedy = f"{start} has no token in its {which} column", "write the token there"

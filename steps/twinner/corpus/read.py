@@ -45,20 +45,26 @@ def read_corpus(
     if sum(fractions.values()) >= 1:
         problem = f"dev_fraction {dev_fraction} and test_fraction {test_fraction} leave nothing to train on"
         raise BadInput(problem, "give fractions that add up to less than 1")
+    files = {split: _read_source(source, lang) for split, source in sources.items()}
     try:
-        read = _read(without_password(corpus), sources, lang, fractions)
+        read = _as_corpus(without_password(corpus), lang, files, sources, fractions)
         check_labels(read)
     except BadInput:
         for source in sources.values():
-            if source.downloaded:
-                source.file.unlink(missing_ok=True)
+            _delete_download(source)
         raise
+    _warn_of_files(list(files.values()), lang)
     _warn_of_seen_sentences(read)
     return read
 
 
-def _read(name: str, sources: Mapping[str, Source], lang: str, fractions: Mapping[str, float]) -> Corpus:
-    files = {split: _read_source(source, lang) for split, source in sources.items()}
+def _as_corpus(
+    name: str,
+    lang: str,
+    files: Mapping[str, ParsedFile],
+    sources: Mapping[str, Source],
+    fractions: Mapping[str, float],
+) -> Corpus:
     splits = {split: tuple(parsed.sentences) for split, parsed in files.items()}
     train = files["train"]
     if len(train.sentences) <= len(fractions):
@@ -72,7 +78,6 @@ def _read(name: str, sources: Mapping[str, Source], lang: str, fractions: Mappin
             problem = f"with whole documents a split would be more than {MAX_ERROR:.0%} too large or small"
             message = f"{problem}; split by sentence, so splits may share documents"
             warnings.warn(f"{printable(sources['train'].origin)}: {message}", UserWarning, stacklevel=2)
-    _warn_of_files(list(files.values()), lang)
     return Corpus(
         name=name,
         lang=lang,
@@ -89,9 +94,15 @@ def _read_source(source: Source, lang: str) -> ParsedFile:
     try:
         return read_file(source.file, lang)
     except BadInput as error:
-        if source.downloaded:  # name the URL: the file in the cache will be deleted
-            raise BadInput(error.problem, error.remedy, source.origin, error.line, error.quotes) from error
-        raise
+        if not source.downloaded:
+            raise
+        _delete_download(source)  # so name the URL and not the file
+        raise BadInput(error.problem, error.remedy, source.origin, error.line, error.quotes) from error
+
+
+def _delete_download(source: Source) -> None:
+    if source.downloaded:
+        source.file.unlink(missing_ok=True)
 
 
 def _warn_of_files(files: Sequence[ParsedFile], lang: str) -> None:

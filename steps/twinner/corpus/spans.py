@@ -28,7 +28,7 @@ class AnnotatedText:
     """A text with its entities, before tokenization."""
 
     text: str
-    spans: Sequence[Span]
+    spans: list[Span]
     place: Place
 
 
@@ -111,9 +111,8 @@ def _check(annotated: AnnotatedText) -> None:
     for before, after in pairwise(spans):
         if after.start < before.end:
             first, second = (f"{span.start} to {span.end} ({span.label})" for span in (before, after))
-            raise place.bad_input(
-                f"the spans {first} and {second} overlap", "keep one of them: a token carries one tag"
-            )
+            remedy = "keep one of them: a token carries one tag"
+            raise place.bad_input(f"the spans {first} and {second} overlap", remedy)
 
 
 def in_characters(texts: list[AnnotatedText]) -> tuple[list[AnnotatedText], list[str]]:
@@ -124,10 +123,10 @@ def in_characters(texts: list[AnnotatedText]) -> tuple[list[AnnotatedText], list
     the file; in characters if no text decides.
     Errors: BadInput for a text whose quotes fit neither way, and for an undecided one in a file that counts both ways.
     """
-    in_characters, in_units, undecided = [], [], []  # indices of texts
+    by_characters, by_units, undecided = [], [], []  # indices of texts
     converted: dict[int, AnnotatedText | None] = {}
     for index, text in enumerate(texts):
-        fits, other = _fits(text), text if text.text.isascii() else _from_utf16(text)
+        fits, other = _fits(text), _from_utf16(text)
         if other == text and fits:
             continue
         converted[index] = other
@@ -135,22 +134,23 @@ def in_characters(texts: list[AnnotatedText]) -> tuple[list[AnnotatedText], list
         if fits and (other_fits or not any(span.quote for span in text.spans)):
             undecided.append(index)
         elif fits:
-            in_characters.append(index)
+            by_characters.append(index)
         elif other_fits:
-            in_units.append(index)
+            by_units.append(index)
         else:
             raise _misquoted(text)
-    if not in_units:
+    if not by_units:
         return texts, []
-    first = texts[in_units[0]].place
+    first = texts[by_units[0]].place
     for index in undecided:
-        if in_characters or converted[index] is None:
-            seen = f"UTF-16 units ({first})" + (
-                f" or characters ({texts[in_characters[0]].place})" if in_characters else ""
-            )
-            problem = f"its offsets don't say how they count; others of the file count {seen}"
+        if by_characters:
+            seen = f"some texts of the file count UTF-16 units ({first}), others characters"
+            problem = f"{seen} ({texts[by_characters[0]].place}), and this one has no quotes that decide"
             raise texts[index].place.bad_input(problem, "count characters in the whole file")
-    for index in in_characters:
+        if converted[index] is None:
+            problem = f"an offset is inside a character or outside the text if it counts UTF-16 units, as in {first}"
+            raise texts[index].place.bad_input(problem, "count characters in the whole file")
+    for index in by_characters:
         del converted[index]
     note = f"{first}: the quoted spans show that offsets count UTF-16 units, as in JavaScript; they were converted"
     return [converted.get(index) or text for index, text in enumerate(texts)], [note]
@@ -167,7 +167,7 @@ def _fits_quote(span: Span, text: str) -> bool:
 
 def _from_utf16(annotated: AnnotatedText) -> AnnotatedText | None:
     """The text with offsets converted from UTF-16 units to characters; None if one falls inside a character."""
-    if max(annotated.text, default="") <= "\uffff":
+    if annotated.text.isascii() or max(annotated.text) <= "\uffff":
         return annotated
     borders = accumulate((1 + (char > "\uffff") for char in annotated.text), initial=0)
     characters = {units: index for index, units in enumerate(borders)}

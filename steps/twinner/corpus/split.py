@@ -1,6 +1,7 @@
 """Holding out shares of a file for dev and test, always the same sentences."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.sentence import Sentence
@@ -32,9 +33,8 @@ def split_file(parsed: ParsedFile, fractions: Mapping[str, float]) -> tuple[Spli
 
 def documents_of(parsed: ParsedFile) -> list[Unit]:
     """The documents of a file; empty if its format does not mark them."""
-    starts = parsed.documents
-    ends = [*starts[1:], len(parsed.sentences)]
-    return [parsed.sentences[start:end] for start, end in zip(starts, ends, strict=bool(starts))]
+    borders = [*parsed.documents, len(parsed.sentences)]
+    return [parsed.sentences[start:end] for start, end in pairwise(borders)]
 
 
 def hold_out(units: Sequence[Unit], fraction: float, keep: int = 1) -> tuple[list[Unit], list[Unit]]:
