@@ -1,17 +1,19 @@
-"""Failures that are reported in one line, without a traceback."""
+"""Errors that are reported in one line, without a traceback."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from twinner.terminal import printable
+
 
 class Failure(Exception):
-    """Something outside the project failed; `str(error)` is one line for the user. A step ends with exit status 1."""
+    """Something outside the project failed: `str(error)` is one line, and the step ends with exit status 1."""
 
 
 class BadInput(Exception):
-    """An input that can't be used; `str(error)` is one line for the user. A step ends with exit status 2.
+    """An input that can't be used: `str(error)` is one printable line for the user, without a traceback.
 
-    The run of the step ends FAILED, with the same words in its tag `twinner.error`.
+    The step ends with exit status 2 and its run FAILED, with the same words in the tag `twinner.error`.
     """
 
     def __init__(
@@ -22,18 +24,25 @@ class BadInput(Exception):
         line: int | None = None,
         quotes: Sequence[str] = (),
     ) -> None:
-        """Join the parts to `file:line: problem; remedy`, on one line.
+        """Join the parts to one line: `file:line: problem; remedy`.
 
-        problem: the fact, with the offending value in it, as in `the tag 'X-PER' has the unknown prefix 'X'`.
-        remedy: what to do, as in `use B-, I- and O`. file, line: the place, if there is one; lines count from 1.
-        quotes: the parts of the message that are text of the corpus, which `redacted` leaves out.
+        problem: the fact with the offending value, as in `the tag 'X-PER' has the unknown prefix 'X'`.
+        remedy: what to do, as in `use B-, I- and O`.
+        file, line: the place, where there is one; lines count from 1.
+        quotes: each piece of corpus text in problem or remedy, spelled as it is there; `redacted` leaves it out.
         """
-        place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
-        super().__init__(_one_line(f"{place}{problem}; {remedy}"))
-        for quote in quotes:
-            problem, remedy = problem.replace(quote, "…"), remedy.replace(quote, "…")
-        self.redacted = _one_line(f"{place}{problem}; {remedy}")
+        self.problem, self.remedy, self.line, self.quotes = problem, remedy, line, tuple(quotes)
+        self._place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
+        super().__init__(_one_line(f"{self._place}{problem}; {remedy}"))
+
+    @property
+    def redacted(self) -> str:
+        """The message with `…` in place of quoted corpus text, for stores that must not hold any."""
+        message = _one_line(f"{self.problem}; {self.remedy}")
+        for quote in sorted(filter(None, map(_one_line, self.quotes)), key=len, reverse=True):
+            message = message.replace(quote, "…")
+        return _one_line(f"{self._place}{message}")
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -4,8 +4,8 @@ import sys
 
 
 def printable(text: str) -> str:
-    """Replace control characters and marks of direction, which could change what a terminal shows."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Escape control characters and lone surrogates, so that a terminal shows them instead of obeying them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def replace_unencodable_output() -> None:

@@ -1,4 +1,4 @@
-"""What the tests of corpora share: files to read, a cache of their own, and a server that can misbehave."""
+"""Fixtures of the corpus tests: files, a temporary cache, and an HTTP server with faults."""
 
 import hashlib
 import threading
@@ -24,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a file of the given name below the test's folder; its line ends are as given."""
+    """Writes a file of the given name below the test's folder; line ends are not converted."""
 
     def write_file(name: str, content: str | bytes) -> Path:
         file = tmp_path / name
@@ -37,16 +37,16 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def shared() -> Path:
-    """The real corpora, which stand beside the project on some machines."""
+    """The real corpora, available on some machines in a folder beside the project."""
     if not SHARED.is_dir():
-        pytest.skip("the real corpora are not here (../shared/data beside the project)")
+        pytest.skip("the real corpora are not available (../shared/data beside the project)")
     return SHARED
 
 
 class Server:
-    """A server on 127.0.0.1 with files by path; `faults` are answered first, one a request.
+    """A server on 127.0.0.1 with files by path; each of `faults` spoils one request.
 
-    A fault is a status to answer, or as a negative number how many bytes of the body to send before hanging up.
+    A fault is a status to answer or, if negative, the number of bytes to withhold at the end of the body.
     requests: the path and Range header of each request so far.
     """
 
@@ -90,14 +90,14 @@ class Server:
                 self.wfile.write(body[:-fault] if fault else body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing: the test looks at `requests`."""
+                """Log nothing: the tests look at `requests`."""
 
         return Handler
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A running Server; the pauses between tries are left out."""
+    """A running Server, with no pauses between retries."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     running = Server()
     yield running

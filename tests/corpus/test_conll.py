@@ -23,7 +23,7 @@ Write = Callable[..., Path]
     ],
     ids=["spaces", "tabs", "runs of spaces", "IOB1 and empty column", "CRLF", "BOM and BILOU"],
 )
-def test_spellings_of_columns_read_the_same(text: str, write: Write) -> None:
+def test_reads_all_spellings_of_columns_alike(text: str, write: Write) -> None:
     first, second = read_conll(write("a.conll", text)).sentences
     assert first.tokens == ("Herr", "Klaas", "Meier")
     assert first.tags == ("O", "B-PER", "I-PER")
@@ -31,38 +31,38 @@ def test_spellings_of_columns_read_the_same(text: str, write: Write) -> None:
     assert (second.tokens, second.tags) == (("Ibu",), ("B-DRUG",))
 
 
-def test_docstart_marks_documents_and_is_no_sentence(write: Write) -> None:
+def test_docstart_marks_documents(write: Write) -> None:
     text = "-DOCSTART- -X- O\n\na X O\n\nb X B-A\n\n-DOCSTART- -X- O\n\nc X O\n\n-DOCSTART-\n"
     part = read_conll(write("a.conll", text))
     assert [sentence.text for sentence in part.sentences] == ["a", "b", "c"]
     assert part.documents == [0, 2]
 
 
-def test_what_stands_before_the_first_docstart_is_a_document(write: Write) -> None:
+def test_sentences_before_first_docstart_are_a_document(write: Write) -> None:
     assert read_conll(write("a.conll", "a O\n\n-DOCSTART- O\n\nb O\n")).documents == [0, 1]
     assert read_conll(write("b.conll", "a O\n\nb O\n")).documents == []
 
 
 @pytest.mark.parametrize("char", ["\u2028", "\x85", "\xa0", "\u3000", "\x0c"])
-def test_odd_white_space_inside_a_token_splits_nothing(char: str, write: Write) -> None:
+def test_unusual_white_space_does_not_split_tokens(char: str, write: Write) -> None:
     (sentence,) = read_conll(write("a.conll", f"1{char}000 O\nmg B-UNIT\n")).sentences
     assert sentence.tokens == (f"1{char}000", "mg")
 
 
-def test_a_tab_separated_token_may_hold_a_space(write: Write) -> None:
+def test_tab_separated_token_may_contain_space(write: Write) -> None:
     (sentence,) = read_conll(write("a.conll", "New York\tB-LOC\nliegt\tO\n")).sentences
     assert sentence.tokens == ("New York", "liegt")
     assert sentence.starts == (0, 9)
 
 
-def test_tokens_of_white_space_alone_are_left_out(write: Write) -> None:
+def test_drops_white_space_tokens(write: Write) -> None:
     text = "a\tO\n\xa0\tB-A\n\xa0\tI-A\nb\tI-A\n\xa0\tI-A\nc\tI-A\nd\tO\n\n\u3000\tO\n\ne\tO\n"
     first, second = read_conll(write("a.conll", text)).sentences
     assert (first.tokens, first.tags) == (("a", "b", "c", "d"), ("O", "B-A", "I-A", "O"))
     assert second.tokens == ("e",)
 
 
-def test_a_hash_is_a_token_not_a_comment(write: Write) -> None:
+def test_hash_with_tag_is_a_token(write: Write) -> None:
     assert read_conll(write("a.conll", "# O\n1 O\n")).sentences[0].tokens == ("#", "1")
 
 
@@ -78,12 +78,12 @@ def test_a_hash_is_a_token_not_a_comment(write: Write) -> None:
         ("a B-PER\n\nb O\nc I-LOC\n", r"bad.conll:4: the tag 'I-LOC' follows 'O'"),
     ],
 )
-def test_bad_lines_are_named(text: str, words: str, write: Write) -> None:
+def test_rejects_invalid_rows(text: str, words: str, write: Write) -> None:
     with pytest.raises(BadInput, match=words):
         read_conll(write("bad.conll", text))
 
 
-def test_the_blogs_tsv_ends_sentences_at_a_full_stop(write: Write) -> None:
+def test_full_stop_ends_sentences_of_blog_tsv(write: Write) -> None:
     text = "Nur\tO\nIbu\tb-med\nforte\ti-med\n.\tO\nAss\tb-med\nIbu\tb-med\n.\tO\nEnde\tO\n"
     first, second, third = read_blog_tsv(write("a.tsv", text)).sentences
     assert first.tokens == ("Nur", "Ibu", "forte", ".")
@@ -92,28 +92,174 @@ def test_the_blogs_tsv_ends_sentences_at_a_full_stop(write: Write) -> None:
     assert third.tokens == ("Ende",)
 
 
-def test_eng_train_is_read_as_others_read_it(shared: Path) -> None:
+def test_reads_eng_train_as_seqeval_does(shared: Path) -> None:
     file = shared / "conll2003" / "eng.train"
     part = read_conll(file)
     assert len(part.sentences) == 14_041
     assert sum(len(sentence.tokens) for sentence in part.sentences) == 203_621
     assert len(part.documents) == 946
-    # seqeval's lenient chunker reads IOB1 as it is, sentence by sentence
+    # seqeval's default mode reads IOB1
     blocks = [block.splitlines() for block in file.read_text().split("\n\n")]
     raw = [[line.split()[-1] for line in block] for block in blocks if block and "-DOCSTART-" not in block[0]]
     ours = [get_entities(list(sentence.tags)) for sentence in part.sentences]
     assert ours == [get_entities(tags) for tags in raw]
 
 
-def test_eng_testa_has_its_known_counts(shared: Path) -> None:
+def test_eng_testa_has_published_counts(shared: Path) -> None:
     sentences = read_conll(shared / "conll2003" / "eng.testa").sentences
     assert len(sentences) == 3_250
     assert sum(len(sentence.tokens) for sentence in sentences) == 51_362
     assert sum(len(sentence.entities) for sentence in sentences) == 5_942
 
 
-def test_the_blogs_tsv_has_its_known_counts(shared: Path) -> None:
+def test_blog_tsv_has_published_counts(shared: Path) -> None:
     sentences = read_blog_tsv(shared / "med-de" / "med-corpus.tsv").sentences
     assert sum(len(sentence.tokens) for sentence in sentences) == 6_759
     assert sum(len(sentence.entities) for sentence in sentences) == 663
     assert {label for sentence in sentences for _, _, label in sentence.entities} == {"med"}
+
+
+GERMEVAL = """\
+#\thttp://de.wikipedia.org/wiki/Manfred_Korfmann [2009-10-17]
+1\tAufgrund\tO\tO
+2\tseiner\tO\tO
+3\tJenaer\tB-LOCderiv\tO
+4\tUni\tB-ORG\tB-LOC
+5\t#\tI-ORG\tO
+
+#\thttp://de.wikipedia.org/wiki/1923 [2009-10-18]
+1\t1\tB-OTHpart\tO
+2\t2\tO\tO
+"""
+
+
+def test_germeval_uses_second_column_and_outer_tags(write: Write) -> None:
+    parsed = read_conll(write("NER-de-train.tsv", GERMEVAL))
+    first, second = parsed.sentences
+    assert first.tokens == ("Aufgrund", "seiner", "Jenaer", "Uni", "#")
+    assert first.tags == ("O", "O", "B-LOCderiv", "B-ORG", "I-ORG")
+    assert (second.tokens, second.tags) == (("1", "2"), ("B-OTHpart", "O"))
+    (note,) = parsed.notes
+    assert "NER-de-train.tsv: columns 3 and 4 hold tags; column 3 is used, which in GermEval holds the outer" in note
+
+
+CONLL_U = """\
+# newdoc id = a
+# sent_id = 1
+# text = Im Haus O
+1-2\tIm\t_\t_\t_
+1\tIn\tADP\tin\tO
+2\tdem\tDET\tder\tO
+3\tHaus\tNOUN\tHaus\tB-LOC
+3.1\tsteht\tVERB\tstehen\tO
+
+# sent_id = 2
+1\tAnn\tPROPN\tAnn\tB-PER
+
+# newdoc id = b
+# sent_id = 3
+1\t#\tSYM\t#\tO
+"""
+
+
+def test_numbered_rows_with_one_tag_column(write: Write) -> None:
+    parsed = read_conll(write("a.conllu", CONLL_U))
+    assert [sentence.tokens for sentence in parsed.sentences] == [("In", "dem", "Haus"), ("Ann",), ("#",)]
+    assert [sentence.tags for sentence in parsed.sentences] == [("O", "O", "B-LOC"), ("B-PER",), ("O",)]
+    assert (parsed.documents, parsed.notes) == ([0, 2], [])
+
+
+@pytest.mark.parametrize(
+    ("row", "tags"),
+    [
+        ("{n}\t{token}\t{tag}\t-\tannotator", ("O", "B-PER")),  # Universal NER
+        ("{n} {token} NN B-NP {tag}", ("O", "B-PER")),  # chunks are no entities
+        ("{zero}\t{token}\t{tag}", ("O", "B-PER")),  # counted from 0
+        ("{n}\t{token}\tNN\t{tag}", ("B-PER",)),  # one token per sentence
+    ],
+)
+def test_finds_tags_of_numbered_rows(row: str, tags: tuple[str, ...], write: Write) -> None:
+    sentence = "\n".join(
+        row.format(n=number, zero=number - 1, token=token, tag=tag)
+        for number, (token, tag) in enumerate(zip(("Herr", "Klaas"), tags, strict=False), start=1)
+    )
+    parsed = read_conll(write("a.conll", f"{sentence}\n\n{sentence}\n"))
+    assert [(s.tokens, s.tags) for s in parsed.sentences] == [(("Herr", "Klaas")[: len(tags)], tags)] * 2
+
+
+def test_numbers_that_do_not_count_are_tokens(write: Write) -> None:
+    text = "1996\tCD\tO\n3\tCD\tO\n\n1\tCD\tO\n0\tCD\tO\nAnn\tNN\tB-PER\n"
+    assert read_conll(write("a.conll", text)).sentences[1].tokens == ("1", "0", "Ann")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GERMEVAL.replace("5\t#", "6\t#"), r"a.tsv:6: the row begins with '6' where the number 5 is expected; number"),
+        (GERMEVAL.replace("2\tseiner", "seiner\tART"), r"a.tsv:3: .* begins with 'seiner' where the number 2 is"),
+        (
+            "7\tAnn\tB-PER\n7\tlacht\tO\n\n" * 5,
+            r"a.tsv:1: the first column holds numbers, but they don't count .*; remove",
+        ),
+        (GERMEVAL.replace("B-LOCderiv", "B_LOC"), r"a.tsv:4: 'B_LOC' is not a tag; write B-LOC"),
+    ],
+)
+def test_rejects_numbers_that_are_not_understood(text: str, words: str, write: Write) -> None:
+    with pytest.raises(BadInput, match=words):
+        read_conll(write("a.tsv", text))
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# id 0f3a-4b domain=de",  # MultiCoNER, with as many columns as its rows
+        "# id 0f3a-4b\tdomain=de",
+        "#begin document (bc/cctv); part 000",  # OntoNotes
+        "#",
+        "# sent_id = 1\n# text = Ann lacht",
+    ],
+)
+def test_skips_comments(comment: str, write: Write) -> None:
+    parsed = read_conll(write("a.conll", f"{comment}\nAnn _ _ B-PER\n# _ _ O\n\n{comment}\n# _ _ O\n"))
+    assert [sentence.tokens for sentence in parsed.sentences] == [("Ann", "#"), ("#",)]
+
+
+@pytest.mark.parametrize("row", ["# o", "#Ann", "# O x\nAnn O x", "#Ann NN O", "Ann O\n# text = 1"])
+def test_does_not_mistake_rows_for_comments(row: str, write: Write) -> None:
+    with pytest.raises(BadInput, match=r"a.conll:[1-4]: "):
+        read_conll(write("a.conll", f"{row}\nBo B-PER\n"))
+
+
+def test_rejects_tab_separated_hash_with_wrong_separator(write: Write) -> None:
+    with pytest.raises(BadInput, match=r"a.conll:1: '# O' has 1 column where line 2 has 2"):
+        read_conll(write("a.conll", "# O\nAnn\tB-PER\n"))
+
+
+@pytest.mark.parametrize("header", ["token\ttag", "word\tner", "Words\tLabel", "FORM\tNER_TAG"])
+def test_rejects_header(header: str, write: Write) -> None:
+    with pytest.raises(BadInput, match=r"a.tsv:1: the row '.*' is a header; remove it"):
+        read_conll(write("a.tsv", f"{header}\nAnn\tB-PER\n"))
+
+
+def test_word_that_could_be_a_header_may_be_a_token(write: Write) -> None:
+    assert read_conll(write("a.tsv", "word\tO\nner\tB-ORG\n")).sentences[0].tokens == ("word", "ner")
+
+
+def test_messages_do_not_contain_raw_escapes_and_can_be_redacted(write: Write) -> None:
+    file = write("a\x1b[31m.conll", "Ann O\nBo\x1b[0mBo\n")
+    with pytest.raises(BadInput) as caught:
+        read_conll(file)
+    assert str(caught.value).endswith(
+        r"a\x1b[31m.conll:2: 'Bo\x1b[0mBo' has 1 column where line 1 has 2; give every line the same columns, "
+        "with the tag last"
+    )
+    assert "Bo" not in caught.value.redacted
+    assert read_conll(write("b.conll", "Bo\x1b[0m B-PER\n")).sentences[0].tokens == ("Bo\x1b[0m",)
+
+
+@pytest.mark.parametrize("line", ["Ann Smith wohnt", "Ann T-Smith", "Ann Smith-B", "Smith", "Ann o Smith"])
+def test_redacts_words_of_files_that_are_no_column_files(line: str, write: Write) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_conll(write("a.txt", f"{line}\n"))
+    assert str(caught.value) != caught.value.redacted
+    assert not {"Ann", "Smith", "wohnt"} & set(caught.value.redacted.replace("'", " ").replace("-", " ").split())

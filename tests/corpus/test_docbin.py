@@ -23,7 +23,7 @@ def written(folder: Path, *docs: Doc) -> Path:
     return file
 
 
-def test_spacys_own_sentences_are_used_and_a_doc_is_a_document(tmp_path: Path) -> None:
+def test_reads_sentences_and_documents(tmp_path: Path) -> None:
     docs = [doc_of("Ibu|hilft|.|Ja", "B-DRUG O O O", "1001"), doc_of("Gut|so", "O O")]
     part = read_docbin(written(tmp_path, *docs))
     assert [sentence.tokens for sentence in part.sentences] == [("Ibu", "hilft", "."), ("Ja",), ("Gut", "so")]
@@ -31,7 +31,7 @@ def test_spacys_own_sentences_are_used_and_a_doc_is_a_document(tmp_path: Path) -
     assert part.documents == [0, 2]
 
 
-def test_tokens_of_white_space_are_left_out_and_offsets_stay_right(tmp_path: Path) -> None:
+def test_drops_white_space_tokens_and_keeps_offsets(tmp_path: Path) -> None:
     doc = NLP("Ja.  Ibu\n\nforte hilft")
     words = [token.text for token in doc]
     first, last = words.index("Ibu"), words.index("forte")
@@ -42,11 +42,11 @@ def test_tokens_of_white_space_are_left_out_and_offsets_stay_right(tmp_path: Pat
     assert [sentence.text[start:][:3] for start in sentence.starts] == ["Ja.", ".  ", "Ibu", "for", "hil"]
 
 
-def test_an_entity_across_sentences_joins_them(tmp_path: Path) -> None:
+def test_entity_across_sentences_joins_them(tmp_path: Path) -> None:
     (sentence,) = read_docbin(written(tmp_path, doc_of("Dr|.|Klaas", "B-PER I-PER I-PER", "101"))).sentences
     assert sentence.entities == [(0, 3, "PER")]
 
 
-def test_another_file_with_that_ending_is_told_of(write: Callable[..., Path]) -> None:
-    with pytest.raises(BadInput, match=r"x.spacy: is no .spacy file \(.*\); write it by DocBin.to_disk"):
+def test_rejects_other_files(write: Callable[..., Path]) -> None:
+    with pytest.raises(BadInput, match=r"x.spacy: not a .spacy file \(.*\); write it with DocBin.to_disk"):
         read_docbin(write("x.spacy", "Ibu O\n"))

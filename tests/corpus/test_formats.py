@@ -1,6 +1,7 @@
-"""Formats are told by name and content."""
+"""Formats are recognised by name and content."""
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ Write = Callable[..., Path]
     ],
 )
 @pytest.mark.parametrize("pack", [False, True])
-def test_each_format_finds_its_reader(name: str, content: str, reader: Reader, pack: bool, write: Write) -> None:
+def test_recognises_formats(name: str, content: str, reader: Reader, pack: bool, write: Write) -> None:
     file = write(f"{name}.gz", gzip.compress(content.encode())) if pack else write(name, content)
     assert reader_of(file) is reader
 
@@ -41,17 +42,53 @@ def test_each_format_finds_its_reader(name: str, content: str, reader: Reader, p
     [
         ("a.conll", "", "a.conll: the file is empty; give a file with annotated sentences"),
         ("a.conll.gz", gzip.compress(b""), "the file is empty"),
-        ("a.conll", "\n-DOCSTART- O\n\n", "a.conll: the file holds no sentence"),
-        ("a.jsonl", '{"text": "a", "answer": "reject"}\n', "a.jsonl: the file holds no sentence"),
+        ("a.conll", "\n-DOCSTART- O\n\n", "a.conll: the file has no sentences"),
+        ("a.jsonl", '{"text": "a", "answer": "reject"}\n', "a.jsonl: the file has no sentences"),
         (
             "a.jsonl",
             '{"tokens": [], "tags": []}\n',
-            "a.jsonl:1: the JSON object has neither .* but tokens, tags; write",
+            "a.jsonl:1: the JSON object has neither .* but 'tokens', 'tags'; write",
         ),
         ("a.json", "[\n", "a.json:1: broken JSON"),
         ("a.conll", b"\x89PNG\r\n", "a.conll:1: the line is not UTF-8 text"),
     ],
 )
-def test_files_of_no_format_are_told_of(name: str, content: str | bytes, words: str, write: Write) -> None:
+def test_rejects_files_of_no_format(name: str, content: str | bytes, words: str, write: Write) -> None:
     with pytest.raises(BadInput, match=words):
         read_file(write(name, content), "xx")
+
+
+@pytest.mark.parametrize(
+    ("content", "reader"),
+    [
+        ('[{"text": "Ibu"}]', read_json_lines),
+        ('[\n {\n  "content": "Ibu"\n }\n]', read_blog_json),
+        ("[ O\n{ O\n", read_conll),
+        ("[\tO\n\n", read_conll),
+    ],
+)
+def test_recognises_json_arrays(content: str, reader: Reader, write: Write) -> None:
+    assert reader_of(write("corpus", content)) is reader
+
+
+def test_rejects_text_that_spacy_can_not_take(write: Write) -> None:
+    import spacy
+
+    text = "Ibu " * 250_000  # 1,000,000 characters
+    line = json.dumps({"text": text, "spans": [[0, 3, "A"]]})
+    assert len(read_file(write("a.jsonl", line), "xx").sentences[0].tokens) == 250_000
+    spacy.blank("xx").make_doc(text)
+    for longer in (f"{text}x", text + text):
+        with pytest.raises(ValueError, match="E088"):
+            spacy.blank("xx").make_doc(longer)
+        line = json.dumps({"text": longer, "spans": [[0, 3, "A"]]})
+        with pytest.raises(
+            BadInput, match=r"a.jsonl:1: the text has [12],000,00[01] characters, more than the 1,000,000"
+        ):
+            read_file(write("a.jsonl", line), "xx")
+
+
+def test_rejects_column_file_without_sentence_ends(write: Write) -> None:
+    with pytest.raises(BadInput, match=r"a.conll: sentence 2, 'Ibu Ibu .*'…, has 1,000,003 characters; mark") as caught:
+        read_file(write("a.conll", "Ja O\n\n" + "Ibu B-A\n" * 250_001), "xx")
+    assert "Ibu" not in caught.value.redacted

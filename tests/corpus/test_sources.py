@@ -1,4 +1,4 @@
-"""From what the user gave to files."""
+"""From the user's parameters to files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def names(corpus: str, test: str = "") -> dict[str, str]:
         ("TRAIN.TXT Test.txt contest.txt", "TRAIN.TXT  Test.txt"),
     ],
 )
-def test_the_files_of_a_folder_are_known_by_their_names(files: str, found: str, write: Write, tmp_path: Path) -> None:
+def test_finds_splits_by_file_names(files: str, found: str, write: Write, tmp_path: Path) -> None:
     for name in files.split():
         write(f"corpus/{name}", "")
     splits = zip(("train", "dev", "test"), found.split(" ") if "  " in found else found.split(), strict=False)
@@ -45,21 +45,21 @@ def test_the_files_of_a_folder_are_known_by_their_names(files: str, found: str, 
         ("train.conll train-test.conll", "the file 'train-test.conll' could be train or test"),
     ],
 )
-def test_folders_that_can_be_read_in_two_ways_are_told_of(files: str, words: str, write: Write, tmp_path: Path) -> None:
+def test_rejects_ambiguous_folders(files: str, words: str, write: Write, tmp_path: Path) -> None:
     for name in files.split():
         write(f"corpus/{name}", "")
     with pytest.raises(BadInput, match=words):
         find_sources(str(tmp_path / "corpus"))
 
 
-def test_a_test_file_takes_the_place_of_the_folders_own(write: Write, tmp_path: Path) -> None:
+def test_test_file_replaces_that_of_folder(write: Write, tmp_path: Path) -> None:
     for name in ("train.conll", "test.conll", "test.jsonl"):
         write(f"corpus/{name}", "")
     other = write("other.spacy", "")
     assert names(str(tmp_path / "corpus"), str(other)) == {"train": "train.conll", "test": "other.spacy"}
 
 
-def test_relative_paths_start_at_the_project_folder_then_here(
+def test_relative_paths_start_at_project_then_current_folder(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "PROJECT", tmp_path / "project")
@@ -71,24 +71,24 @@ def test_relative_paths_start_at_the_project_folder_then_here(
 
 
 @pytest.mark.parametrize("given", ["conl2003", "data/none.conll", "", "x" * 5000, "a\0b"])
-def test_what_is_nothing_lists_the_known_names_and_asks_for_an_absolute_path(given: str) -> None:
+def test_unknown_corpus_lists_names_and_asks_for_absolute_path(given: str) -> None:
     words = "no corpus, file or folder is called .*give a known name .demo, med-de, conll2003.*make the path absolute"
     with pytest.raises(BadInput, match=words):
         find_sources(given)
 
 
-def test_a_missing_absolute_path_needs_no_such_hint(tmp_path: Path) -> None:
+def test_missing_absolute_path_gets_no_such_hint(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         find_sources(str(tmp_path / "none"))
     assert str(caught.value).endswith("a folder or a URL")
 
 
-def test_test_must_be_a_file(write: Write, tmp_path: Path) -> None:
+def test_rejects_folder_as_test(write: Write, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a folder; give one file"):
         find_sources(str(write("a.conll", "")), str(tmp_path))
 
 
-def test_a_url_is_downloaded_once_and_keeps_its_name_and_origin(server: Server) -> None:
+def test_downloads_url_once(server: Server) -> None:
     server.files["/my%20data/a.jsonl.gz?x=1"] = b"packed"
     url = f"{server.url}/my%20data/a.jsonl.gz?x=1"
     for _ in range(2):
@@ -99,8 +99,21 @@ def test_a_url_is_downloaded_once_and_keeps_its_name_and_origin(server: Server) 
     assert len(server.requests) == 1
 
 
-def test_a_file_url_is_read_where_it_is(write: Write) -> None:
+def test_reads_file_url_in_place(write: Write) -> None:
     file = write("my data/ä.conll", "a O")
     assert find_sources(file.as_uri())[0]["train"].file == file
     with pytest.raises(BadInput, match=r"no corpus, file or folder is called 'file:///none'; give a known name [^;]*$"):
         find_sources("file:///none")
+
+
+@pytest.mark.parametrize("given", ["~no-such-user/x", "http://[::1/x", "http://me:secret@[::1/x", "file://[x"])
+def test_rejects_paths_and_urls_that_can_not_be_parsed(given: str) -> None:
+    for corpus, test in ((given, ""), ("demo", given)):
+        with pytest.raises(BadInput, match="no corpus, file or folder is called") as caught:
+            find_sources(corpus, test)
+        assert "secret" not in str(caught.value)
+
+
+def test_rejects_url_without_host() -> None:
+    with pytest.raises(BadInput, match=r"http:///x can't be downloaded \(.*\); check the URL"):
+        find_sources("http:///x")

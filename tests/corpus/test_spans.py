@@ -1,23 +1,25 @@
-"""From character offsets to tags on tokens."""
+"""From character offsets to tags of tokens."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twinner.corpus.spans import Span, SpanReader, tokenizer
+from twinner.corpus.parsed import ParsedFile
+from twinner.corpus.place import Place
+from twinner.corpus.spans import AnnotatedText, Span, parse_texts, tokenizer
 from twinner.errors import BadInput
 
 
-def read(text: str, *spans: Span, lang: str = "de") -> SpanReader:
-    reader = SpanReader(Path("f.jsonl"), lang)
-    reader.add(text, spans, 3)
-    return reader
+def read(text: str, *spans: tuple[int, int, str], lang: str = "de") -> ParsedFile:
+    """Read a text that stands in line 3 of a file."""
+    annotated = AnnotatedText(text, [Span(*span) for span in spans], Place(Path("f.jsonl"), 3))
+    return parse_texts([annotated], lang)
 
 
-def test_offsets_and_text_stay_those_of_the_original() -> None:
+def test_keeps_text_and_offsets() -> None:
     text = "Dr. Klaas  gab\nIbuprofen 400."
-    (sentence,) = read(text, (15, 24, "DRUG"), (4, 9, "PER")).part.sentences
+    (sentence,) = read(text, (15, 24, "DRUG"), (4, 9, "PER")).sentences
     assert sentence.text == text
     assert [text[start:end] for start, end in zip(sentence.starts, sentence.ends, strict=True)] == [*sentence.tokens]
     assert [(sentence.tokens[start], label) for start, _, label in sentence.entities] == [
@@ -27,40 +29,40 @@ def test_offsets_and_text_stay_those_of_the_original() -> None:
     assert not any(token.isspace() for token in sentence.tokens)
 
 
-def test_neighbours_of_one_type_stay_two_entities() -> None:
-    (sentence,) = read("Ibu Ass", (0, 3, "A"), (4, 7, "A")).part.sentences
+def test_keeps_adjacent_entities_apart() -> None:
+    (sentence,) = read("Ibu Ass", (0, 3, "A"), (4, 7, "A")).sentences
     assert sentence.tags == ("B-A", "B-A")
 
 
-def test_a_span_off_token_borders_is_widened_and_counted() -> None:
-    part = read("Schmerztherapie hilft", (0, 7, "DIAG")).part
+def test_widens_span_to_token_borders() -> None:
+    part = read("Schmerztherapie hilft", (0, 7, "DIAG"))
     assert part.sentences[0].tags == ("B-DIAG", "O")
     assert part.widened == 1
     assert part.first_widened == "f.jsonl:3: 'Schmerz' to 'Schmerztherapie'"
 
 
-def test_white_space_at_the_borders_of_a_span_is_not_counted_as_widened() -> None:
-    part = read("Nur Ibu hilft", (3, 8, "DRUG")).part
+def test_trims_white_space_of_span() -> None:
+    part = read("Nur Ibu hilft", (3, 8, "DRUG"))
     assert part.sentences[0].tags == ("O", "B-DRUG", "O")
     assert part.widened == 0
 
 
-def test_of_two_spans_in_one_token_the_first_is_kept_and_the_second_counted() -> None:
-    part = read("Schmerztherapie hilft", (0, 7, "A"), (7, 21, "B")).part
+def test_drops_second_span_in_one_token() -> None:
+    part = read("Schmerztherapie hilft", (0, 7, "A"), (7, 21, "B"))
     assert part.sentences[0].tags == ("B-A", "O")
     assert (part.widened, part.left_out) == (1, 1)
     assert part.first_left_out == "f.jsonl:3: 'therapie hilft'"
 
 
-def test_a_text_of_white_space_makes_no_sentence() -> None:
-    assert read(" \n\xa0").part.sentences == []
+def test_white_space_makes_no_sentence() -> None:
+    assert read(" \n\xa0").sentences == []
 
 
 @pytest.mark.parametrize("char", ["\u2028", "\x85", "\xa0", "\u200b", "👩‍⚕️", "e\u0301"])
-def test_odd_characters_shift_no_offset(char: str) -> None:
+def test_unusual_characters_keep_offsets(char: str) -> None:
     text = f"Frau{char} nimmt Ibu"
     start = text.index("Ibu")
-    (sentence,) = read(text, (start, start + 3, "A")).part.sentences
+    (sentence,) = read(text, (start, start + 3, "A")).sentences
     assert [sentence.tokens[first] for first, _, _ in sentence.entities] == ["Ibu"]
 
 
@@ -72,16 +74,16 @@ def test_odd_characters_shift_no_offset(char: str) -> None:
         ([(3, 3, "A")], "the span 3 to 3"),
         ([(0, 3, "A"), (2, 5, "B")], r"f.jsonl:3: the spans 0 to 3 \(A\) and 2 to 5 \(B\) overlap; keep one"),
         ([(0, 3, "A"), (0, 3, "A")], "overlap"),
-        ([(3, 4, "A")], "the span 3 to 4 .* holds nothing but white space"),
+        ([(3, 4, "A")], "the span 3 to 4 .* holds only white space"),
         ([(0, 3, " ")], "the span 0 to 3 has the label ' '"),
     ],
 )
-def test_bad_spans_are_told_of(spans: list[Span], words: str) -> None:
+def test_rejects_invalid_spans(spans: list[tuple[int, int, str]], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         read("Ibu hilft ja", *spans)
 
 
-def test_an_unknown_lang_is_told_of() -> None:
+def test_rejects_unknown_lang() -> None:
     with pytest.raises(BadInput, match="the lang 'klingon' is unknown; use a code that spaCy knows, such as de, en"):
         tokenizer("klingon")
 
@@ -90,14 +92,19 @@ def test_an_unknown_lang_is_told_of() -> None:
     words=st.lists(st.tuples(st.text("abäß", min_size=1, max_size=4), st.booleans()), min_size=1, max_size=8),
     gap=st.sampled_from([" ", "  ", "\n"]),
 )
-def test_entities_on_words_are_found_again(words: list[tuple[str, bool]], gap: str) -> None:
+def test_finds_entities_on_words_again(words: list[tuple[str, bool]], gap: str) -> None:
     text = gap.join(word for word, _ in words)
     spans, position = [], 0
     for word, marked in words:
         if marked:
             spans.append((position, position + len(word), "X"))
         position += len(word) + len(gap)
-    part = read(text, *spans, lang="xx").part
+    part = read(text, *spans, lang="xx")
     (sentence,) = part.sentences
     assert [(sentence.starts[first], sentence.ends[behind - 1], "X") for first, behind, _ in sentence.entities] == spans
     assert part.widened == part.left_out == 0
+
+
+def test_rejects_label_with_lone_surrogate() -> None:
+    with pytest.raises(BadInput, match=r"f.jsonl:3: the span 0 to 3 has the label 'A\\ud83d', which holds half a char"):
+        read("Ibu hilft", (0, 3, "A\ud83d"))

@@ -236,7 +236,15 @@ def test_a_share_of_nothing_is_zero() -> None:
 
 @pytest.mark.parametrize(
     ("label", "name"),
-    [("GPE/Stadt", "GPE/Stadt"), ("C++", "C__"), ("Straße", "Straße"), ("a b", "a b"), ("x-y", "x-y"), ("50%", "50_")],
+    [
+        ("GPE/Stadt", "GPE/Stadt"),
+        ("C++", "C__"),
+        ("Straße", "Straße"),
+        ("a b", "a b"),
+        ("x-y", "x-y"),
+        ("50%", "50_"),
+        ("x@ avg", "x_ avg"),
+    ],
 )
 def test_a_label_of_odd_characters_is_scored_under_a_name_that_can_be_stored(label: str, name: str) -> None:
     gold = [Sentence.from_tokens(["a", "b", "c"], [f"B-{label}", f"I-{label}", "O"])]

@@ -1,76 +1,75 @@
-"""The JSON lines of the blog's German medical corpus, as Dataturks exported them."""
+"""JSON of the blog's German medical corpus, as exported by Dataturks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twinner.corpus.json_lines import json_objects, text_of
-from twinner.corpus.part import Part
-from twinner.corpus.spans import Span, SpanReader
+from twinner.corpus.parsed import ParsedFile
+from twinner.corpus.place import Place
+from twinner.corpus.spans import AnnotatedText, Span, in_characters, parse_texts
 from twinner.errors import BadInput
 
 _PREFIXED = re.compile(r"([bi])-(.+)", re.IGNORECASE | re.DOTALL)
 
 
-def read_blog_json(file: Path, lang: str) -> Part:
-    """Read the blog's JSON lines: one sentence a line, all points of an annotation, offsets end INCLUSIVELY.
+def read_blog_json(file: Path, lang: str) -> ParsedFile:
+    """Read the blog's JSON: one sentence per object, all points of an annotation, ends of offsets INCLUSIVE.
 
-    A line looks like `{"content": "Ibuprofen hilft", "annotation": [{"label": ["b-med"], "points": [{"text":
-    "Ibuprofen", "start": 0, "end": 8}]}]}`. `b-med` and the `i-med` next to it are one mention of `med`; a label
-    without such a prefix is used as it is. lang: the language of the tokenizer. Errors: BadInput that names the line.
+    An object looks like `{"content": "Ibuprofen hilft", "annotation": [{"label": ["b-med"], "points": [{"text":
+    "Ibuprofen", "start": 0, "end": 8}]}]}`. `b-med` and an adjacent `i-med` are one mention of `med`; a label without
+    such a prefix is used as it is. lang: the language of the tokenizer. Errors: BadInput that names the line or item.
     """
-    reader = SpanReader(file, lang)
-    for number, record in json_objects(file):
-        text = text_of(record, "content", file, number)
-        annotations = record.get("annotation") or []  # null where an annotator found nothing
-        if not isinstance(annotations, list):
-            raise _not_an_annotation(annotations, file, number)
-        spans = [span for annotation in annotations for span in _points(annotation, text, file, number)]
-        reader.add(text, _join(sorted(spans), text, file, number), number)
-    return reader.part
+    texts, notes = in_characters([_annotated_text(record, place) for place, record in json_objects(file)])
+    return parse_texts([replace(text, spans=_joined(text)) for text in texts], lang, notes)
 
 
-def _points(annotation: Any, text: str, file: Path, line: int) -> list[Span]:
-    """The spans of one annotation, their ends exclusive, their labels as they stand."""
+def _annotated_text(record: dict[str, Any], place: Place) -> AnnotatedText:
+    text = text_of(record, "content", place)
+    annotations = record.get("annotation") or []  # null if an annotator found nothing
+    if not isinstance(annotations, list):
+        raise _invalid(annotations, place)
+    return AnnotatedText(text, [span for annotation in annotations for span in _points(annotation, place)], place)
+
+
+def _points(annotation: Any, place: Place) -> list[Span]:
+    """The spans of one annotation, with exclusive ends and unchanged labels."""
     spans: list[Span] = []
     match annotation:
         case {"label": [str(label)], "points": [*points]}:
             for point in points:
                 match point:
-                    case {"start": int(start), "end": int(end)}:
-                        _check_quote(point.get("text"), text[max(start, 0) : end + 1], file, line)
-                        spans.append((start, end + 1, label))
+                    case {"start": int(start), "end": int(end)} if bool not in (type(start), type(end)):
+                        quote = point.get("text")
+                        spans.append(Span(start, end + 1, label, quote if isinstance(quote, str) else None))
                     case _:
-                        raise _not_an_annotation(point, file, line)
+                        raise _invalid(point, place)
             return spans
-    raise _not_an_annotation(annotation, file, line)
+    raise _invalid(annotation, place)
 
 
-def _not_an_annotation(item: Any, file: Path, line: int) -> BadInput:
+def _invalid(annotation: Any, place: Place) -> BadInput:
+    shown = repr(str(annotation)[:60])
     remedy = 'write {"label": ["b-med"], "points": [{"start": 0, "end": 8, "text": "…"}]}, with one label'
-    return BadInput(f"the annotation {str(item)[:60]!r} can't be read", remedy, file, line)
+    return place.bad_input(f"the annotation {shown} can't be read", remedy, [shown])
 
 
-def _check_quote(quote: Any, found: str, file: Path, line: int) -> None:
-    """A point quotes its text: where it differs, the offsets count something else than characters."""
-    if isinstance(quote, str) and found and quote.strip() != found.strip():
-        problem = f"the point quotes {quote!r}, but at its offsets stands {found!r}"
-        raise BadInput(problem, "count characters from 0, the end being the last character's", file, line)
-
-
-def _join(spans: list[Span], text: str, file: Path, line: int) -> list[Span]:
-    """Join each `i-` span to the mention right before it, nothing but white space between."""
+def _joined(annotated: AnnotatedText) -> list[Span]:
+    """The spans without prefixes, each `i-` span joined to the mention before it, white space apart."""
     joined: list[Span] = []
-    for start, end, name in spans:
-        prefixed = _PREFIXED.fullmatch(name)
-        label = prefixed[2] if prefixed else name
+    for span in sorted(annotated.spans, key=lambda span: span.start):
+        prefixed = _PREFIXED.fullmatch(span.label)
+        label = prefixed[2] if prefixed else span.label
         if prefixed and prefixed[1] in "iI":
-            before = joined[-1] if joined else (0, 0, "")
-            if before[2] != label or text[before[1] : start].strip():
-                problem = f"the label {name!r} at {start} to {end - 1} continues no mention of {label!r}"
-                raise BadInput(problem, f"write b-{label}", file, line)
-            if start >= before[1]:  # else they overlap, which is told of where all spans are checked
-                joined[-1] = (before[0], end, label)
+            before = joined[-1] if joined else Span(0, 0, "")
+            if before.label != label or annotated.text[before.end : span.start].strip():
+                problem = (
+                    f"the label {span.label!r} at {span.start} to {span.end - 1} continues no mention of {label!r}"
+                )
+                raise annotated.place.bad_input(problem, f"write b-{label}")
+            if span.start >= before.end:  # else they overlap, an error of its own
+                joined[-1] = Span(before.start, span.end, label)
                 continue
-        joined.append((start, end, label))
+        joined.append(Span(span.start, span.end, label))
     return joined

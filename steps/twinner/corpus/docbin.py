@@ -5,36 +5,36 @@ from sys import intern
 from typing import Any
 
 from twinner.corpus.lines import open_bytes
-from twinner.corpus.part import Part
+from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.sentence import Sentence
 from twinner.errors import BadInput
 
 
-def read_docbin(file: Path, lang: str = "xx") -> Part:
-    """Read a `.spacy` file: the tokens and `doc.ents` of each Doc, a sentence for each of its sentences, if it has any.
+def read_docbin(file: Path, lang: str = "xx") -> ParsedFile:
+    """Read a `.spacy` file: the tokens and `doc.ents` of each Doc, split into its sentences if it has any.
 
-    A line of it can't be shown, it is binary: `DocBin(docs=docs).to_disk("train.spacy")` writes one. Each Doc is a
-    document. Tokens of white space alone are left out; where an entity crosses a border of sentences, the two are
-    read as one. lang: not used, the tokens stand in the file. Errors: BadInput for a file that is no DocBin.
+    `DocBin(docs=docs).to_disk("train.spacy")` writes one. Each Doc is a document. Tokens that are only white space are
+    dropped; two sentences with an entity across their border are read as one. lang: not used, Docs are tokenized.
+    Errors: BadInput for a file that is not a DocBin.
     """
-    import spacy  # here, for it takes a second that other formats need not wait for
+    import spacy  # takes a second that other formats need not wait for
     from spacy.tokens import DocBin
 
     with open_bytes(file) as stream:
         data = stream.read()
-    part = Part()
+    parsed = ParsedFile()
     try:
         docs = DocBin().from_bytes(data).get_docs(spacy.blank("xx").vocab)
         for doc in docs:
-            part.documents.append(len(part.sentences))
-            part.sentences.extend(_sentences(doc))
+            parsed.documents.append(len(parsed.sentences))
+            parsed.sentences.extend(_sentences(doc))
     except (BadInput, MemoryError):
         raise
-    except Exception as error:  # zlib, msgpack, numpy and spaCy each have their own
-        remedy = "write it by DocBin.to_disk of spaCy 3, or give another format another ending"
-        raise BadInput(f"is no .spacy file ({error})", remedy, file) from error
-    part.documents = sorted(set(part.documents) - {len(part.sentences)})
-    return part
+    except Exception as error:  # zlib, msgpack, numpy and spaCy raise errors of many types
+        remedy = "write it with DocBin.to_disk of spaCy 3, or rename it if it is in another format"
+        raise BadInput(f"not a .spacy file ({error})", remedy, file, quotes=[str(error)]) from error
+    parsed.documents = sorted(set(parsed.documents) - {len(parsed.sentences)})
+    return parsed
 
 
 def _sentences(doc: Any) -> list[Sentence]:

@@ -1,9 +1,9 @@
-"""Downloads into the cache: checked, retried, resumed, never half there."""
+"""Downloads into the cache: verified, retried, resumed, and never incomplete."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -13,102 +13,104 @@ from tqdm import tqdm
 from twinner.errors import BadInput
 
 RETRIES = 3  # pooch waits 1, 2, 3 seconds before them
-_TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the answer
-_TRY_AGAIN = (408, 425, 429)  # of the answers 4xx, those that another try may better
+_TIMEOUT = (10, 60)  # seconds to connect, and between two chunks of the response
+_TRANSIENT = (408, 425, 429)  # 4xx statuses that are worth a retry
 
 
 class _Refused(Exception):
-    """The server said no, and would say so again."""
+    """The server refused the request, and a retry would not help."""
 
 
-def fetch(
+def download(
     url: str, file: Path, remedy: str, sha256: str | None = None, check: Callable[[Path], None] | None = None
 ) -> Path:
-    """Download `url` to `file` unless it is there already; return `file`, whole and checked.
+    """Download `url` to `file` unless it exists already; return `file`, complete and verified.
 
-    What has arrived is kept beside it as `*.part`; the next try, in this process or a later one, goes on from there
-    if the server still has the same file. sha256: the digest it must have. check: raises ValueError for a wrong one.
-    Errors: BadInput with `remedy`, which says how to do without the download; `file` is then not there.
+    A partial download is kept as `*.part`; the next attempt, in this process or a later one, resumes it if the file
+    on the server has not changed. sha256: the expected digest. check: raises ValueError for a wrong file.
+    Errors: BadInput with `remedy`, the way to do without the download; `file` does not exist then.
     """
     if file.exists() and (sha256 is None or pooch.file_hash(file) == sha256):
-        return file  # without the lock: a cache may be read-only
+        return file  # without the lock: the cache may be read-only
     pooch.get_logger().setLevel("WARNING")
 
-    def download(url: str, target: str, _: object) -> None:
+    def to_target(url: str, target: str, _: object) -> None:
         part = file.with_name(f"{file.name}.part")
-        _stream(url, part)
+        _download_rest(url, part)
         if check:
             try:
                 check(part)
             except ValueError:
                 part.unlink()
                 raise
-        os.replace(part, target)  # pooch compares the digest and moves the target to its place
+        os.replace(part, target)  # pooch verifies the digest and moves the target to `file`
 
     registry = {file.name: f"sha256:{sha256}" if sha256 else None}
-    shelf = pooch.create(file.parent, base_url="", registry=registry, urls={file.name: url}, retry_if_failed=RETRIES)
+    registered = pooch.create(
+        file.parent, base_url="", registry=registry, urls={file.name: url}, retry_if_failed=RETRIES
+    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_name(f"{file.name}.lock")):  # runs side by side would write into one part
-            shelf.fetch(file.name, downloader=download)
+        with FileLock(file.with_name(f"{file.name}.lock")):  # concurrent runs would write to the same part
+            registered.fetch(file.name, downloader=to_target)
     except (requests.RequestException, ValueError, OSError, _Refused) as error:
-        raise BadInput(f"{without_password(url)} can't be downloaded ({_reason(error)})", remedy) from error
+        raise BadInput(f"{without_password(url)} can't be downloaded ({_short_reason(error)})", remedy) from error
     return file
 
 
 def without_password(url: str) -> str:
-    """A URL without the user and password that it may hold."""
-    return url.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "", 1) if "@" in urlsplit(url).netloc else url
+    """A URL without its user and password."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url, count=1)  # urlsplit refuses some wrong URLs, which are shown too
 
 
-def _stream(url: str, part: Path) -> None:
-    """Write the answer to `part`, or what is missing behind it."""
-    note = part.with_name(f"{part.name}.version")  # which version of the file the part is of, in the server's words
+def _download_rest(url: str, part: Path) -> None:
+    """Download to `part`, or append the rest of the file to it."""
+    note = part.with_name(f"{part.name}.version")  # the server's validator for the file that the part belongs to
     have = part.stat().st_size if part.exists() and note.exists() else 0
-    headers = {"Accept-Encoding": "identity"}  # else offsets would count packed bytes
+    headers = {"Accept-Encoding": "identity"}  # else ranges would count compressed bytes
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": note.read_text()}
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()  # the part is no beginning of what the server has: the next try starts anew
-        elif 400 <= answer.status_code < 500 and answer.status_code not in _TRY_AGAIN:
-            raise _Refused(f"the server answered {answer.status_code} {answer.reason}")
-        answer.raise_for_status()
-        resumed = answer.status_code == requests.codes.partial_content
-        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()  # the file on the server has changed: restart
+        elif 400 <= response.status_code < 500 and response.status_code not in _TRANSIENT:
+            raise _Refused(f"the server answered {response.status_code} {response.reason}")
+        response.raise_for_status()
+        resumed = response.status_code == requests.codes.partial_content
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise ValueError("the server sent another range than it was asked for")
-        if version := _version(answer):
-            note.write_text(version)
+            raise ValueError("the server sent a different range than requested")
+        if validator := _validator(response):
+            note.write_text(validator)
         else:
             note.unlink(missing_ok=True)
         have = have if resumed else 0
-        total = have + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
+        total = have + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None, leave=False)
         with part.open("ab" if resumed else "wb") as out, bar:
-            for piece in answer.iter_content(1 << 16):
-                out.write(piece)
-                bar.update(len(piece))
+            for chunk in response.iter_content(1 << 16):
+                out.write(chunk)
+                bar.update(len(chunk))
     note.unlink(missing_ok=True)
 
 
-def _version(answer: requests.Response) -> str:
-    """What names this version of the file strongly enough to go on with it later; empty if nothing does."""
-    tag = answer.headers.get("ETag", "W/")
-    if "Content-Encoding" in answer.headers:
+def _validator(response: requests.Response) -> str:
+    """The validator for resuming this version of the file later: a strong ETag or Last-Modified; empty if none."""
+    tag = response.headers.get("ETag", "W/")
+    if "Content-Encoding" in response.headers:
         return ""
-    return answer.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
+    return response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
 
 
-def _reason(error: Exception) -> str:
-    """The error in few words: those of the network libraries fill lines."""
+def _short_reason(error: Exception) -> str:
+    """The cause in a few words: messages of network libraries are many lines long."""
     match error:
         case requests.HTTPError(response=requests.Response(status_code=code, reason=reason)):
             return f"the server answered {code} {reason}"
         case requests.Timeout():
-            return "the server did not answer in time"
+            return "the server did not respond in time"
         case requests.exceptions.ChunkedEncodingError():
-            return "the answer was cut short"
+            return "the response was cut short"
         case requests.ConnectionError():
             return "no connection"
         case ValueError() if "hash" in str(error):

@@ -1,35 +1,46 @@
-"""Which format a file is in: told by its name and content, here and nowhere else."""
+"""Which format a file is in, recognised by its name and content."""
 
+import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from twinner.corpus.blog_json import read_blog_json
-from twinner.corpus.conll import DOCSTART, columns_of, read_blog_tsv, read_conll, separator_of
+from twinner.corpus.columns import DOCSTART, separator_of, split_columns
+from twinner.corpus.conll import read_blog_tsv, read_conll
 from twinner.corpus.docbin import read_docbin
 from twinner.corpus.json_lines import json_objects, read_json_lines
 from twinner.corpus.lines import numbered_lines, open_bytes
-from twinner.corpus.part import Part
+from twinner.corpus.parsed import ParsedFile
+from twinner.corpus.sentence import MAX_CHARACTERS
 from twinner.errors import BadInput
 
-Reader = Callable[[Path, str], Part]  # file, lang -> part
+Reader = Callable[[Path, str], ParsedFile]  # file, lang -> content
 
 
-def read_file(file: Path, lang: str) -> Part:
-    """Read one file in any format; never an empty Part.
+def read_file(file: Path, lang: str) -> ParsedFile:
+    """Read one file in any format; the result has at least one sentence.
 
-    Errors: BadInput for a file that is missing, empty, or not in any of the formats.
+    Errors: BadInput for a file that is missing, empty, in none of the formats, or has a sentence of more than
+    MAX_CHARACTERS.
     """
     with open_bytes(file) as stream:
         if not stream.read(1):
             raise BadInput("the file is empty", "give a file with annotated sentences", file)
-    part = reader_of(file)(file, lang)
-    if not part.sentences:
-        raise BadInput("the file holds no sentence", "give a file with annotated sentences", file)
-    return part
+    parsed = reader_of(file)(file, lang)
+    if not parsed.sentences:
+        raise BadInput("the file has no sentences", "give a file with annotated sentences", file)
+    for number, sentence in enumerate(parsed.sentences, start=1):
+        if len(sentence.text) > MAX_CHARACTERS:
+            start = repr(sentence.text[:40])
+            problem = f"sentence {number}, {start}…, has {len(sentence.text):,} characters"
+            remedy = f"mark the ends of sentences; spaCy takes {MAX_CHARACTERS:,} characters"
+            raise BadInput(problem, remedy, file, quotes=[start])
+    return parsed
 
 
 def reader_of(file: Path) -> Reader:
-    """The reader for a file: `.spacy` by name, JSON by name or first line, the blog's formats by their content."""
+    """The reader for a file: `.spacy` by name, JSON by name or content, the blog's formats by content."""
     ending = Path(file.name.removesuffix(".gz")).suffix.lower()
     if ending == ".spacy":
         return read_docbin
@@ -39,30 +50,32 @@ def reader_of(file: Path) -> Reader:
 
 
 def _starts_as_json(file: Path) -> bool:
-    """Whether the first line that is not blank opens a JSON object; `{` alone may be a token."""
-    first = next((line for _, line in numbered_lines(file) if line.strip(" \t")), "")
-    return first.replace(" ", "").startswith('{"') and ":" in first
+    """Whether the first lines open a JSON object, in an array or not; `{` and `[` alone may be tokens."""
+    lines = (line for _, line in numbered_lines(file) if line.strip(" \t"))
+    start = re.sub(r"\s", "", "".join(islice(lines, 3)))
+    return bool(re.match(r'\[?\{"[^"]*":', start))
 
 
 def _json_reader(file: Path) -> Reader:
-    for number, record in json_objects(file):
+    for place, record in json_objects(file):
         if "content" in record:
             return read_blog_json
         if "text" in record:
             return read_json_lines
-        problem = f"the JSON object has neither a text nor a content, but {', '.join(record) or 'nothing'}"
-        raise BadInput(problem, 'write {"text": …, "spans": […]}', file, number)
+        keys = ", ".join(map(repr, record))[:80] or "nothing"
+        problem = f"the JSON object has neither a text nor a content, but {keys}"
+        raise place.bad_input(problem, 'write {"text": …, "spans": […]}', [keys])
     return read_json_lines
 
 
 def _is_blog_tsv(file: Path) -> bool:
-    """Whether the first tag that is not `O` has a prefix in lower case and no blank line was met before it."""
+    """Whether the first tag other than `O` has a lower-case prefix, with no blank line before it."""
     separator = ""
     for _, line in numbered_lines(file):
         if line.startswith(DOCSTART) or not line.strip(" \t"):
             return False
         separator = separator or separator_of(line)
-        tag = columns_of(line, separator)[-1]
+        tag = split_columns(line, separator)[-1]
         if tag != "O":
             return tag.startswith(("b-", "i-"))
     return False

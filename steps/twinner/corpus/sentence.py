@@ -1,17 +1,19 @@
-"""The one currency of the project: sentences of tokens with BIO tags."""
+"""Sentences of tokens with BIO tags: the data structure that all of the project shares."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+MAX_CHARACTERS = 1_000_000  # of a sentence; spaCy's `nlp.max_length`
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence as both frameworks see it; the four fields belong together, token i being `text[starts[i]:ends[i]]`.
+    """A tokenized sentence with its tags; token i is `text[starts[i]:ends[i]]`.
 
-    tokens, tags, starts: n entries each, n >= 1. Tags are IOB2: `O`, `B-LABEL`, `I-LABEL`, where an `I-` only ever
-    follows a tag of its own label. starts: the offset of each token in `text`, in characters.
-    text: the original sentence; for column formats, which do not keep it, the tokens joined by one space.
+    tokens, tags, starts: n entries each, n >= 1. Tags are IOB2: `O`, `B-LABEL`, `I-LABEL`, where an `I-` always
+    follows a tag of its own label. starts: offset of each token in `text`, in characters.
+    text: the original sentence; for column formats, which do not keep it, the tokens joined by single spaces.
     """
 
     tokens: tuple[str, ...]
@@ -21,7 +23,7 @@ class Sentence:
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[str], tags: Sequence[str]) -> "Sentence":
-        """A sentence of a format that keeps no text: its text is the tokens joined by one space."""
+        """Make a sentence whose text is its tokens joined by single spaces."""
         starts = []
         position = 0
         for token in tokens:
@@ -31,19 +33,19 @@ class Sentence:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The offset behind the last character of each token, in characters."""
+        """The exclusive end of each token in `text`, in characters."""
         return tuple(start + len(token) for start, token in zip(self.starts, self.tokens, strict=True))
 
     @property
     def entities(self) -> list[tuple[int, int, str]]:
-        """The entities as (first token, behind the last token, label)."""
+        """The entities as (first token, end token, label), the end exclusive."""
         return list(entities_of(self.tags))
 
 
 def entities_of(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
-    """Yield (first token, behind the last token, label) of each entity in BIO tags, as conlleval reads them.
+    """Yield (first token, end token, label) of each entity in BIO tags, the end exclusive, as conlleval reads them.
 
-    An `I-` that follows `O`, the start, or another label opens an entity (a model may predict such).
+    An `I-` at the start, or after `O` or another label, begins an entity (models predict such tags).
     """
     start, label = 0, ""
     position = -1
@@ -58,7 +60,7 @@ def entities_of(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def digest(*parts: Iterable[Sentence]) -> str:
-    """A digest of the tokens and tags of some splits, in order: 16 hexadecimal digits of a SHA-256."""
+    """Digest the tokens and tags of splits, in order: 16 hexadecimal digits of a SHA-256."""
     sha = hashlib.sha256()
     for part in parts:
         for sentence in part:
@@ -71,12 +73,12 @@ def digest(*parts: Iterable[Sentence]) -> str:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus as read: three splits of sentences, and where they came from.
+    """Three splits of sentences, and their sources.
 
-    name: as the user gave it. lang: the language of the tokenizer, such as `de` or `xx`.
-    sources: for each of `train`, `dev`, `test` the file or URL that it came from.
-    widened: how many entities did not fall on token borders and were widened to them.
-    files: the local files that were read, for a download those in the cache.
+    name: as given by the user. lang: the language of the tokenizer, such as `de` or `xx`.
+    sources: the file or URL of each of `train`, `dev`, `test`.
+    widened: number of entities that did not fall on token borders and were widened to them.
+    files: the local files that were read; for downloads, those in the cache.
     """
 
     name: str
@@ -95,10 +97,20 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """The digest of train and dev: what a model learns from."""
+        """The digest of train and dev, the data that a model is trained and selected on."""
         return digest(self.train, self.dev)
 
     @property
     def test_digest(self) -> str:
-        """The digest of test: scores compare only where it is the same."""
+        """The digest of test: scores are comparable only if it is equal."""
         return digest(self.test)
+
+    @property
+    def test_seen_in_train(self) -> float:
+        """The share of test sentences, from 0 to 1, whose tokens are also those of a training sentence."""
+        return len(self.test_sentences_in_train()) / len(self.test)
+
+    def test_sentences_in_train(self) -> list[Sentence]:
+        """The test sentences whose tokens are also those of a training sentence."""
+        train = {sentence.tokens for sentence in self.train}
+        return [sentence for sentence in self.test if sentence.tokens in train]

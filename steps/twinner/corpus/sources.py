@@ -1,4 +1,4 @@
-"""From what the user gave as a corpus to the files to read."""
+"""From the user's `corpus` and `test` to the files to read."""
 
 import hashlib
 import re
@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from twinner.cache import cache_folder
-from twinner.corpus.download import fetch, without_password
-from twinner.corpus.named import NAMED, PROJECT, named_file
+from twinner.corpus.builtin import BUILTIN, PROJECT, builtin_file
+from twinner.corpus.download import download, without_password
 from twinner.errors import BadInput
 
-SPLITS = {  # split -> the words of a file's name that say so, as in eng.testa or de-train.conll
+SPLITS = {  # split -> words in a file's name that denote it, as in eng.testa or de-train.conll
     "train": {"train", "training"},
     "dev": {"dev", "val", "valid", "validation", "testa"},
     "test": {"test", "testb"},
@@ -21,69 +21,72 @@ SPLITS = {  # split -> the words of a file's name that say so, as in eng.testa o
 
 @dataclass(frozen=True)
 class Source:
-    """A local file, and the path or URL that it came from."""
+    """A local file and the path or URL that it came from; `downloaded` if that is a URL of the user's."""
 
     file: Path
     origin: str
+    downloaded: bool = False
 
 
 def find_sources(corpus: str, test: str = "") -> tuple[dict[str, Source], str]:
-    """The files of a corpus by split (`train` always, `dev` and `test` if it has them), and its language or `xx`.
+    """The files of a corpus by split (always `train`; `dev` and `test` if it has them), and its language or `xx`.
 
-    corpus: a known name, a file, a folder, or a URL. test: a file or URL that takes the place of the test split.
-    Errors: BadInput for what is none of these, and for a folder without train or with two files for a split.
+    corpus: a known name, a file, a folder, or a URL. test: a file or URL that replaces the test split.
+    Errors: BadInput if it is none of these, or a folder without train or with two files for one split.
     """
     lang = "xx"
-    if corpus in NAMED:
-        lang = NAMED[corpus].lang
+    if corpus in BUILTIN:
+        lang = BUILTIN[corpus].lang
         found = {
-            split: Source(*named_file(corpus, split))
-            for split in NAMED[corpus].files
-            if not (split == "test" and test)  # not downloaded in vain
+            split: Source(*builtin_file(corpus, split))
+            for split in BUILTIN[corpus].files
+            if not (split == "test" and test)  # saves a download
         }
-    elif (path := _local(corpus)).is_dir():
-        found = _in_folder(path, skip="test" if test else "")
+    elif (source := _find(corpus)).file.is_dir():
+        found = _files_by_split(source.file, skip="test" if test else "")
     else:
-        found = {"train": Source(path, without_password(corpus) if _is_url(corpus) else str(path))}
+        found = {"train": source}
     if test:
-        path = _local(test)
-        if path.is_dir():
-            raise BadInput(f"test={test!r} is a folder", "give one file", path)
-        found["test"] = Source(path, without_password(test) if _is_url(test) else str(path))
+        found["test"] = _find(test)
+        if found["test"].file.is_dir():
+            raise BadInput(f"test={test!r} is a folder", "give one file", found["test"].file)
     return found, lang
 
 
-def _is_url(given: str) -> bool:
-    return given.lower().startswith(("http://", "https://", "file://"))
-
-
-def _local(given: str) -> Path:
+def _find(given: str) -> Source:
     """The local file or folder of a path or URL. A URL is downloaded once and then found in the cache."""
-    if _is_url(given):
-        address = urlsplit(given)
-        if address.scheme.lower() != "file":
-            name = re.sub(r"[^\w.-]", "_", unquote(address.path).rpartition("/")[2])[-80:] or "corpus"
-            key = hashlib.sha256(given.encode()).hexdigest()[:12]
-            remedy = "check the URL, or fetch it by hand and give the file instead"
-            return fetch(given, cache_folder("corpora", "urls", key) / name, remedy)
-        candidates = [Path(url2pathname(address.path))]
-    else:
-        path = Path(given).expanduser()
-        candidates = [PROJECT / path, Path.cwd() / path]  # a path that is absolute stays as it is
-    for candidate in candidates if given else []:
-        try:
+    candidates: list[Path] = []
+    is_url = given.lower().startswith(("http://", "https://", "file://"))
+    try:
+        if is_url:
+            url = urlsplit(given)
+            if url.scheme != "file":
+                return _download(given, url.path)
+            candidates = [Path(url2pathname(url.path))]
+        elif given:
+            path = Path(given).expanduser()
+            candidates = [PROJECT / path, Path.cwd() / path]  # an absolute path replaces the folder
+        for candidate in candidates:
             if candidate.exists():
-                return candidate
-        except (OSError, ValueError):  # too long for a file name, or a zero byte in it
-            break
-    remedy = f"give a known name ({', '.join(NAMED)}), a file, a folder or a URL"
-    if not (_is_url(given) or Path(given).is_absolute()):
+                return Source(candidate, without_password(given) if is_url else str(candidate))
+    except (OSError, ValueError, RuntimeError):  # a name too long, a zero byte, a malformed URL, no such user's home
+        pass
+    remedy = f"give a known name ({', '.join(BUILTIN)}), a file, a folder or a URL"
+    if not (is_url or Path(given).is_absolute()):
         remedy += "; relative paths start at the project folder, so make the path absolute"
-    raise BadInput(f"no corpus, file or folder is called {given!r}", remedy)
+    raise BadInput(f"no corpus, file or folder is called {without_password(given)!r}", remedy)
 
 
-def _in_folder(folder: Path, skip: str) -> dict[str, Source]:
-    """The files of a folder by split, as their names tell; `skip` names a split that is not wanted."""
+def _download(url: str, path: str) -> Source:
+    name = re.sub(r"[^\w.-]", "_", unquote(path).rpartition("/")[2])[-80:] or "corpus"
+    key = hashlib.sha256(url.encode()).hexdigest()[:12]
+    remedy = "check the URL, or download it by hand and give the file instead"
+    file = download(url, cache_folder("corpora", "urls", key) / name, remedy)
+    return Source(file, without_password(url), downloaded=True)
+
+
+def _files_by_split(folder: Path, skip: str) -> dict[str, Source]:
+    """The files of a folder by split, according to their names; the split `skip` is left out."""
     found: dict[str, Source] = {}
     for file in sorted(folder.iterdir()):
         words = set(re.split(r"[._-]", file.name.lower()))

@@ -1,23 +1,41 @@
-"""From a text with entities as character offsets to a sentence of tokens with tags."""
+"""From texts with entities as character offsets to sentences of tokens with tags."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from itertools import accumulate, pairwise
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
-from twinner.corpus.part import Part
-from twinner.corpus.sentence import Sentence
+from twinner.corpus.parsed import ParsedFile
+from twinner.corpus.place import Place
+from twinner.corpus.sentence import MAX_CHARACTERS, Sentence
 from twinner.errors import BadInput
 
-Span = tuple[int, int, str]  # first character, behind the last character, label
+
+class Span(NamedTuple):
+    """An entity: offsets in characters, the end exclusive, and the text that the file says it has, if it does."""
+
+    start: int
+    end: int
+    label: str
+    quote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedText:
+    """A text with its entities, before tokenization."""
+
+    text: str
+    spans: list[Span]
+    place: Place
 
 
 @lru_cache
 def tokenizer(lang: str) -> Callable[[str], Any]:
     """spaCy's tokenizer of a language. Errors: BadInput if unknown, or if it needs a package that is missing."""
-    import spacy  # here, for it takes a second that column formats need not wait for
+    import spacy  # takes a second that column formats need not wait for
 
     try:
         spacy.util.get_lang_class(lang)
@@ -31,62 +49,144 @@ def tokenizer(lang: str) -> Callable[[str], Any]:
         raise BadInput(problem, "install it, or use lang=xx") from error
 
 
-class SpanReader:
-    """Makes sentences of the texts and spans of one file, and gathers them in `part`."""
+def parse_texts(texts: Iterable[AnnotatedText], lang: str, notes: Sequence[str] = ()) -> ParsedFile:
+    """Tokenize the texts of one file, their offsets in characters: a sentence each, none for white space.
 
-    def __init__(self, file: Path, lang: str) -> None:
-        self.part = Part()
-        self._file = file
-        self._lang = lang
-        self._tokenize = tokenizer(lang)
+    A span that does not fall on token borders is widened to them and counted. If two spans then share a token, the
+    first is kept and the second dropped and counted: a token carries one tag, and shortening the second would invent
+    a mention that nobody annotated.
+    Errors: BadInput for offsets outside the text, spans that overlap, hold no token, or have no label.
+    """
+    parsed = ParsedFile(notes=list(notes))
+    tokenize = tokenizer(lang)
+    for text in texts:
+        _check(text)
+        _add_sentence(text, parsed, tokenize)
+    return parsed
 
-    def add(self, text: str, spans: Sequence[Span], line: int) -> None:
-        """Add one sentence; none if the text holds nothing but white space.
 
-        A span that does not fall on token borders is widened to them and counted. Where two spans then share a token,
-        the first is kept and the second left out, counted too: a token carries one tag, and to shorten the
-        second would make up a mention that nobody annotated.
-        Errors: BadInput for offsets outside the text, spans that overlap, hold no token, or have no label.
-        """
-        spans = sorted(spans)
-        self._check(text, spans, line)
-        words = [(token.idx, token.text) for token in self._tokenize(text) if not token.is_space]
-        starts = [start for start, _ in words]
-        ends = [start + len(word) for start, word in words]
-        tags = ["O"] * len(words)
-        free = 0  # the first token behind the entity before
-        for start, end, label in spans:
-            first, behind = bisect_right(ends, start), bisect_left(starts, end)
-            if first >= behind:
-                problem = f"the span {start} to {end} ({label}) holds nothing but white space"
-                raise BadInput(problem, "mend its offsets, or drop it", self._file, line)
-            place = f"{self._file}:{line}: {text[start:end]!r}"
-            if first < free:
-                self.part.left_out += 1
-                self.part.first_left_out = self.part.first_left_out or place
-                continue
-            if starts[first] < start or end < ends[behind - 1]:
-                self.part.widened += 1
-                wide = text[starts[first] : ends[behind - 1]]
-                self.part.first_widened = self.part.first_widened or f"{place} to {wide!r}"
-            tags[first:behind] = [intern(f"B-{label}"), *[intern(f"I-{label}")] * (behind - first - 1)]
-            free = behind
-        if words:
-            tokens = tuple(intern(word) for _, word in words)
-            self.part.sentences.append(Sentence(tokens, tuple(tags), tuple(starts), text))
+def _add_sentence(annotated: AnnotatedText, parsed: ParsedFile, tokenize: Callable[[str], Any]) -> None:
+    text, place = annotated.text, annotated.place
+    words = [(token.idx, token.text) for token in tokenize(text) if not token.is_space]
+    starts = [start for start, _ in words]
+    ends = [start + len(word) for start, word in words]
+    tags = ["O"] * len(words)
+    free = 0  # first token after the previous entity
+    for start, end, label, _ in sorted(annotated.spans, key=_start):
+        first, behind = bisect_right(ends, start), bisect_left(starts, end)
+        if first >= behind:
+            problem = f"the span {start} to {end} ({label}) holds only white space"
+            raise place.bad_input(problem, "correct its offsets, or remove it")
+        if first < free:
+            parsed.left_out += 1
+            parsed.first_left_out = parsed.first_left_out or f"{place}: {text[start:end]!r}"
+            continue
+        if starts[first] < start or end < ends[behind - 1]:
+            parsed.widened += 1
+            wide = text[starts[first] : ends[behind - 1]]
+            parsed.first_widened = parsed.first_widened or f"{place}: {text[start:end]!r} to {wide!r}"
+        tags[first:behind] = [intern(f"B-{label}"), *[intern(f"I-{label}")] * (behind - first - 1)]
+        free = behind
+    if words:
+        tokens = tuple(intern(word) for _, word in words)
+        parsed.sentences.append(Sentence(tokens, tuple(tags), tuple(starts), text))
 
-    def _check(self, text: str, spans: Sequence[Span], line: int) -> None:
-        before: Span | None = None
-        for span in spans:
-            start, end, label = span
-            if not 0 <= start < end <= len(text):
-                problem = f"the span {start} to {end} ({label}) is outside the text of {len(text)} characters, or empty"
-                raise BadInput(problem, "count characters (not bytes) from 0", self._file, line)
-            if not label.strip() or any(char in label for char in "\t\r\n"):
-                problem = f"the span {start} to {end} has the label {label!r}"
-                raise BadInput(problem, "name a label, without tabs and line ends", self._file, line)
-            if before and start < before[1]:
-                first, second = (f"{s} to {e} ({name})" for s, e, name in (before, span))
-                problem = f"the spans {first} and {second} overlap"
-                raise BadInput(problem, "keep one of them: a token carries one tag", self._file, line)
-            before = span
+
+def _check(annotated: AnnotatedText) -> None:
+    text, place = annotated.text, annotated.place
+    if len(text) > MAX_CHARACTERS:
+        problem = f"the text has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that spaCy takes"
+        raise place.bad_input(problem, "split it into sentences")
+    spans = sorted(annotated.spans, key=_start)
+    for start, end, label, _ in spans:
+        if not 0 <= start < end <= len(text):
+            problem = f"the span {start} to {end} ({label}) is outside the text of {len(text)} characters, or empty"
+            raise place.bad_input(problem, "count characters (not bytes) from 0")
+        if not label.strip() or any(char in label for char in "\t\r\n"):
+            problem = f"the span {start} to {end} has the label {label!r}"
+            raise place.bad_input(problem, "name a label, without tabs and line ends")
+        if any("\ud800" <= char <= "\udfff" for char in label):
+            problem = f"the span {start} to {end} has the label {label!r}, which holds half a character"
+            raise place.bad_input(problem, "export the file again as UTF-8")
+    for before, after in pairwise(spans):
+        if after.start < before.end:
+            first, second = (f"{span.start} to {span.end} ({span.label})" for span in (before, after))
+            remedy = "keep one of them: a token carries one tag"
+            raise place.bad_input(f"the spans {first} and {second} overlap", remedy)
+
+
+def in_characters(texts: list[AnnotatedText]) -> tuple[list[AnnotatedText], list[str]]:
+    """The texts of one file with offsets in characters, and a warning if they were in UTF-16 units, as in JavaScript.
+
+    The two ways of counting differ only after a character beyond U+FFFF, such as an emoji. There a text whose quotes
+    fit one way only is read that way. A text without quotes, or whose quotes fit both ways, is read like the rest of
+    the file; in characters if no text decides.
+    Errors: BadInput for a text whose quotes fit neither way, and for an undecided one in a file that counts both ways.
+    """
+    by_characters, by_units, undecided = [], [], []  # indices of texts
+    converted: dict[int, AnnotatedText | None] = {}
+    for index, text in enumerate(texts):
+        fits, other = _fits(text), _from_utf16(text)
+        if other == text and fits:
+            continue
+        converted[index] = other
+        other_fits = other is not None and _fits(other)
+        if fits and (other_fits or not any(span.quote for span in text.spans)):
+            undecided.append(index)
+        elif fits:
+            by_characters.append(index)
+        elif other_fits:
+            by_units.append(index)
+        else:
+            raise _misquoted(text)
+    if not by_units:
+        return texts, []
+    first = texts[by_units[0]].place
+    for index in undecided:
+        if by_characters:
+            seen = f"some texts of the file count UTF-16 units ({first}), others characters"
+            problem = f"{seen} ({texts[by_characters[0]].place}), and this one has no quotes that decide"
+            raise texts[index].place.bad_input(problem, "count characters in the whole file")
+        if converted[index] is None:
+            problem = f"an offset is inside a character or outside the text if it counts UTF-16 units, as in {first}"
+            raise texts[index].place.bad_input(problem, "count characters in the whole file")
+    for index in by_characters:
+        del converted[index]
+    note = f"{first}: the quoted spans show that offsets count UTF-16 units, as in JavaScript; they were converted"
+    return [converted.get(index) or text for index, text in enumerate(texts)], [note]
+
+
+def _fits(annotated: AnnotatedText) -> bool:
+    """Whether the spans stand where their quotes say, white space aside; true without quotes."""
+    return all(_fits_quote(span, annotated.text) for span in annotated.spans)
+
+
+def _fits_quote(span: Span, text: str) -> bool:
+    return not span.quote or (span.start >= 0 and span.quote.split() == text[span.start : span.end].split())
+
+
+def _from_utf16(annotated: AnnotatedText) -> AnnotatedText | None:
+    """The text with offsets converted from UTF-16 units to characters; None if one falls inside a character."""
+    if annotated.text.isascii() or max(annotated.text) <= "\uffff":
+        return annotated
+    borders = accumulate((1 + (char > "\uffff") for char in annotated.text), initial=0)
+    characters = {units: index for index, units in enumerate(borders)}
+    spans = []
+    for span in annotated.spans:
+        if span.start not in characters or span.end not in characters:
+            return None
+        spans.append(span._replace(start=characters[span.start], end=characters[span.end]))
+    return replace(annotated, spans=spans)
+
+
+def _misquoted(annotated: AnnotatedText) -> BadInput:
+    _check(annotated)  # offsets outside the text are an error of their own
+    span = next(span for span in annotated.spans if not _fits_quote(span, annotated.text))
+    quote, found = repr(span.quote), repr(annotated.text[span.start : span.end])
+    problem = f"the span {span.start} to {span.end} ({span.label}) quotes {quote}, but {found} stands there"
+    remedy = "correct its offsets: they count characters from 0"
+    return annotated.place.bad_input(problem, remedy, [quote, found])
+
+
+def _start(span: Span) -> int:
+    return span.start

@@ -58,7 +58,7 @@ def evaluate(
     # One line shares one number, accuracy; scikit-learn calls it micro avg where it is told of some tags only.
     metrics["accuracy"] = float(report.pop("accuracy"))
     for row, scores in report.items():
-        name = row if row.endswith(" avg") or row == "O" else row[:2] + metric_label(row[2:])
+        name = row[:2] + metric_label(row[2:]) if row[1:2] == "-" else row  # else `O` or an average
         metrics |= {f"{name}_{score}": float(value) for score, value in scores.items()}
     return Evaluation(
         metrics=metrics,

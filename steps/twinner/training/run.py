@@ -91,7 +91,7 @@ def train_and_track(
                 "train_words_per_second": _words(train) * len(epochs) / sum(epoch.update_seconds for epoch in epochs),
                 "test_words_per_second": _words(corpus.test) / test_time,
                 "test_tokenized_otherwise": tokenized_otherwise,
-                "test_seen_in_train": getattr(corpus, "test_seen_in_train", 0.0),
+                "test_seen_in_train": corpus.test_seen_in_train,
                 "peak_memory_mb": memory.megabytes,
             }
             write_metrics(results.metrics, epochs, metrics)

@@ -1,4 +1,4 @@
-"""The corpora that have a name."""
+"""Corpora that are known by name: the demo in the repository, and two that are downloaded."""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from twinner.cache import cache_folder
 from twinner.corpus.conll import read_conll
-from twinner.corpus.download import fetch
+from twinner.corpus.download import download
 from twinner.errors import BadInput
 
-PROJECT = Path(__file__).resolve().parents[3]  # the folder above steps/
+PROJECT = Path(__file__).resolve().parents[3]  # the folder that holds steps/
 
 _CONLL2003 = "https://raw.githubusercontent.com/JohnSnowLabs/spark-nlp/master/src/test/resources/conll2003/"
 _MED_DE = (
@@ -20,8 +20,8 @@ _MED_DE = (
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file to download: known by its digest, or by its numbers of sentences and tokens where copies differ."""
+class RemoteFile:
+    """A file to download, verified by its digest or, if copies differ, by its counts of sentences and tokens."""
 
     url: str
     sha256: str | None = None
@@ -29,40 +29,40 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Named:
-    """A named corpus: its language and, for each split that it has, a file to download or a path in the project."""
+class BuiltinCorpus:
+    """A known corpus: its language and, for each of its splits, a file to download or a path in the project."""
 
     lang: str
-    files: Mapping[str, Remote | str]
+    files: Mapping[str, RemoteFile | str]
 
 
-NAMED: Mapping[str, Named] = {
-    "demo": Named("de", {split: f"data/{split}.conll" for split in ("train", "dev", "test")}),
-    "med-de": Named(
+BUILTIN: Mapping[str, BuiltinCorpus] = {
+    "demo": BuiltinCorpus("de", {split: f"data/{split}.conll" for split in ("train", "dev", "test")}),
+    "med-de": BuiltinCorpus(
         "de",
         {
-            "train": Remote(
+            "train": RemoteFile(
                 f"{_MED_DE}med-corpus.json", sha256="facf252490cc1606de675e2f43873e3edcd2a27eaae1c5936b64e4d349cc113f"
             )
         },
     ),
-    "conll2003": Named(
+    "conll2003": BuiltinCorpus(
         "en",
         {
-            "train": Remote(f"{_CONLL2003}eng.train", counts=(14_041, 203_621)),
-            "test": Remote(f"{_CONLL2003}eng.testa", counts=(3_250, 51_362)),
+            "train": RemoteFile(f"{_CONLL2003}eng.train", counts=(14_041, 203_621)),
+            "test": RemoteFile(f"{_CONLL2003}eng.testa", counts=(3_250, 51_362)),
         },
     ),
 }
 
 
-def named_file(name: str, split: str) -> tuple[Path, str]:
-    """The local file of a split of a named corpus, downloaded if need be, and where it comes from.
+def builtin_file(name: str, split: str) -> tuple[Path, str]:
+    """The local file of a split of a builtin corpus, downloaded if necessary, and its path or URL.
 
     TWINNER_CORPORA is the URL of a mirror that holds the files as `<name>/<file>`.
-    Errors: BadInput that says which file to fetch by hand if it can't be downloaded or isn't the right one.
+    Errors: BadInput that names the file to download by hand if it can't be downloaded or fails verification.
     """
-    remote = NAMED[name].files[split]
+    remote = BUILTIN[name].files[split]
     if isinstance(remote, str):
         file = PROJECT / remote
         if not file.is_file():
@@ -72,17 +72,17 @@ def named_file(name: str, split: str) -> tuple[Path, str]:
     if mirror := os.environ.get("TWINNER_CORPORA"):
         base = f"{mirror.rstrip('/')}/{name}"
     option = "test=FILE" if split == "test" else "corpus=FILE"
-    remedy = f"fetch {remote.url} by hand and use {option}"
+    remedy = f"download {remote.url} by hand and use {option}"
     check = partial(_check_counts, remote.counts) if remote.counts else None
     file = cache_folder("corpora", name) / basename
-    return fetch(f"{base}/{basename}", file, remedy, remote.sha256, check), remote.url
+    return download(f"{base}/{basename}", file, remedy, remote.sha256, check), remote.url
 
 
 def _check_counts(expected: tuple[int, int], file: Path) -> None:
     try:
         sentences = read_conll(file).sentences
     except BadInput as error:
-        raise ValueError(f"it can't be read: {error}") from error
+        raise ValueError(f"it can't be read: {error.redacted}") from error
     found = len(sentences), sum(len(sentence.tokens) for sentence in sentences)
     if found != expected:
         raise ValueError(f"it has {found[0]} sentences and {found[1]} tokens, not {expected[0]} and {expected[1]}")
