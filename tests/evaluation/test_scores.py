@@ -236,7 +236,15 @@ def test_scores_without_entities_are_zero() -> None:
 
 @pytest.mark.parametrize(
     ("label", "name"),
-    [("GPE/Stadt", "GPE/Stadt"), ("C++", "C__"), ("Straße", "Straße"), ("a b", "a b"), ("x-y", "x-y"), ("50%", "50_")],
+    [
+        ("GPE/Stadt", "GPE/Stadt"),
+        ("C++", "C__"),
+        ("Straße", "Straße"),
+        ("a b", "a b"),
+        ("x-y", "x-y"),
+        ("50%", "50_"),
+        ("C++ avg", "C__ avg"),
+    ],
 )
 def test_metric_names_are_valid_for_mlflow(label: str, name: str) -> None:
     gold = [Sentence.from_tokens(["a", "b", "c"], [f"B-{label}", f"I-{label}", "O"])]

@@ -57,7 +57,7 @@ def evaluate(
     # The only row that is a number; it is always there, as scikit-learn reports `micro avg` only for a subset of tags.
     metrics["accuracy"] = float(report.pop("accuracy"))
     for row, scores in report.items():
-        name = row if row.endswith(" avg") or row == "O" else row[:2] + metric_label(row[2:])
+        name = row if row in ("O", "macro avg", "weighted avg") else row[:2] + metric_label(row[2:])
         metrics |= {f"{name}_{score}": float(value) for score, value in scores.items()}
     return Evaluation(
         metrics=metrics,
