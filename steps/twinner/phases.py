@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Measure how long each phase of a run takes."""
 
 import contextlib
 import time
@@ -7,34 +7,34 @@ from contextvars import ContextVar
 
 
 class Phases:
-    """A stopwatch of several hands: each second belongs to the innermost phase that is entered, or to none."""
+    """A stopwatch for nested phases: time counts towards the innermost open phase only."""
 
     def __init__(self) -> None:
-        """Start with no phase."""
+        """Start with no phase open."""
         self.seconds: dict[str, float] = {}
-        self._entered: list[str] = []
-        self._since = time.perf_counter()
+        self._open: list[str] = []
+        self._last_change = time.perf_counter()
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the time until the block ends for `name`, but for that of the phases entered within."""
-        self._turn()
-        self._entered.append(name)
+        """Add the duration of the block to `name`, without that of phases nested in it."""
+        self._charge_open_phase()
+        self._open.append(name)
         try:
             yield
         finally:
-            self._turn()
-            self._entered.pop()
+            self._charge_open_phase()
+            self._open.pop()
 
     def __str__(self) -> str:
-        """The phases in the order in which they began, as `read 0.9 s, train 57.7 s`."""
+        """The phases in the order in which they started, such as `read 0.9 s, train 57.7 s`."""
         return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
 
-    def _turn(self) -> None:
+    def _charge_open_phase(self) -> None:
         now = time.perf_counter()
-        if self._entered:
-            self.seconds[self._entered[-1]] = self.seconds.get(self._entered[-1], 0.0) + now - self._since
-        self._since = now
+        if self._open:
+            self.seconds[self._open[-1]] = self.seconds.get(self._open[-1], 0.0) + now - self._last_change
+        self._last_change = now
 
 
 _current: ContextVar[Phases | None] = ContextVar("phases", default=None)
@@ -42,7 +42,7 @@ _current: ContextVar[Phases | None] = ContextVar("phases", default=None)
 
 @contextlib.contextmanager
 def timed_phases() -> Iterator[Phases]:
-    """Let the calls of `phase` within the block count, here and in what is called."""
+    """Collect the times of all `phase` blocks entered within this block, including in called functions."""
     phases = Phases()
     token = _current.set(phases)
     try:
@@ -53,7 +53,7 @@ def timed_phases() -> Iterator[Phases]:
 
 @contextlib.contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Count the time of the block for a phase of the run that is being timed, if there is one."""
+    """Add the duration of the block to the phase `name` of the enclosing `timed_phases`, if there is one."""
     phases = _current.get()
     with phases.phase(name) if phases is not None else contextlib.nullcontext():
         yield

@@ -1,8 +1,8 @@
-"""The only place that a score is computed: gold and predicted tags in, scores out, for both frameworks alike.
+"""Compute every score of both frameworks from gold and predicted tags.
 
-Entity level: MUC-style schemes from nervaluate (strict, partial, ent_type); an entity counts as correct under strict
-where borders and label both match, which is CoNLL-2003's measure. Token level: scikit-learn's report over tags.
-Every score is a share from 0 to 1; a share of nothing is 0.
+Entity level: nervaluate's MUC-style schemes strict, partial and ent_type. Strict is the measure of CoNLL-2003: an
+entity is correct if its boundaries and its label both match. Token level: scikit-learn's classification report over
+tags. Scores range from 0 to 1; a score with an empty denominator is 0.
 """
 
 from collections import Counter
@@ -21,18 +21,17 @@ from twinner.corpus.labels import metric_label
 
 Tags = Sequence[str]  # the tags of one sentence
 Counts = tuple[int, int, int]  # true positives, false positives, false negatives
-STRETCH = 100  # tokens; nervaluate compares each entity of a sentence with each other one, so long sentences are cut
-SCHEMES = {"strict": "", "partial": "partial_", "ent_type": "type_"}  # nervaluate's name -> our metrics' infix
+CHUNK_SIZE = 100  # tokens; nervaluate compares all pairs of entities in a sentence, so long sentences are split
+SCHEMES = {"strict": "", "partial": "partial_", "ent_type": "type_"}  # nervaluate's name -> infix of our metric names
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is said of a model on the test split.
+    """The results of a model on the test split.
 
-    metrics: the scores by the name of their metric. token_report: scikit-learn's classification report as text.
-    entity_report: counts and scores by scheme and label, and for each gold entity (sentence, first token, behind the
-    last token, label) whether the model found it and whether its text was an entity in the training data. It
-    holds no text of the corpus.
+    metrics: scores by metric name. token_report: scikit-learn's classification report as text. entity_report: counts
+    and scores by scheme and label, and for each gold entity (sentence index, first token, token after the last, label)
+    whether the model found it and whether its text is an entity in the training data; it contains no corpus text.
     """
 
     metrics: dict[str, float]
@@ -43,9 +42,9 @@ class Evaluation:
 def evaluate(
     train: Sequence[Sentence], test: Sequence[Sentence], predicted: Sequence[Tags], labels: Collection[str]
 ) -> Evaluation:
-    """Score the tags that were predicted for `test`, one sequence a sentence, each as long as its sentence.
+    """Score the predicted tags of `test`, one sequence per sentence and one tag per token.
 
-    labels: the entity types to report even where test has none of them.
+    labels: entity types to report even if they do not occur in test.
     """
     gold = [sentence.tags for sentence in test]
     results = _entity_results(gold, predicted, SCHEMES, labels)
@@ -55,7 +54,7 @@ def evaluate(
     flat_gold = [tag for tags in gold for tag in tags]
     flat_predicted = [tag for tags in predicted for tag in tags]
     report = classification_report(flat_gold, flat_predicted, output_dict=True, zero_division=0)
-    # One line shares one number, accuracy; scikit-learn calls it micro avg where it is told of some tags only.
+    # The only row that is a number; it is always there, as scikit-learn reports `micro avg` only for a subset of tags.
     metrics["accuracy"] = float(report.pop("accuracy"))
     for row, scores in report.items():
         name = row[:2] + metric_label(row[2:]) if row[1:2] == "-" else row  # else `O` or an average
@@ -74,37 +73,37 @@ def evaluate(
 
 
 def dev_scores(gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str]) -> dict[str, float]:
-    """The scores of one epoch on dev, at both levels: `dev_f1`, …, `dev_token_f1`, …, each also by label."""
+    """Return entity-level and token-level dev scores: `dev_f1`, …, `dev_token_f1`, …, overall and by label."""
     return entity_scores(gold, predicted, labels) | token_scores(token_counts(gold, predicted))
 
 
 def entity_scores(
     gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str], prefix: str = "dev"
 ) -> dict[str, float]:
-    """Strict precision, recall and F1 of entities, and F1 by label: `dev_f1`, `dev_f1_LOC`, …."""
+    """Return strict precision, recall and F1 of entities, and F1 by label: `dev_f1`, `dev_f1_LOC`, …."""
     return _metrics_of(_entity_results(gold, predicted, ["strict"], labels)["strict"], f"{prefix}_")
 
 
 def token_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, Counts]:
-    """Count by tag the tokens that were tagged so rightly, wrongly, and not although they should; `O` left out."""
-    both: Counter[str] = Counter()
-    of_gold: Counter[str] = Counter()
-    of_predicted: Counter[str] = Counter()
+    """Count true positives, false positives and false negatives over tokens for each tag but `O`."""
+    correct: Counter[str] = Counter()
+    in_gold: Counter[str] = Counter()
+    in_predicted: Counter[str] = Counter()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        of_gold.update(gold_tags)
-        of_predicted.update(predicted_tags)
-        both.update(tag for tag, other in zip(gold_tags, predicted_tags, strict=True) if tag == other)
+        in_gold.update(gold_tags)
+        in_predicted.update(predicted_tags)
+        correct.update(tag for tag, other in zip(gold_tags, predicted_tags, strict=True) if tag == other)
     return {
-        tag: (both[tag], of_predicted[tag] - both[tag], of_gold[tag] - both[tag])
-        for tag in sorted((of_gold | of_predicted).keys() - {"O"})
+        tag: (correct[tag], in_predicted[tag] - correct[tag], in_gold[tag] - correct[tag])
+        for tag in sorted((in_gold | in_predicted).keys() - {"O"})
     }
 
 
 def token_scores(counts: Mapping[str, Counts], prefix: str = "dev_token") -> dict[str, float]:
-    """Scores over tokens from counts by tag (true positives, false positives, false negatives).
+    """Compute token-level scores from counts by tag (true positives, false positives, false negatives).
 
-    Micro averages over the tags but `O` (`dev_token_precision`, `dev_token_recall`, `dev_token_f1`), the mean F1 over
-    tags (`dev_token_macro_f1`), and the micro F1 of a label's `B-` and `I-` (`dev_token_f1_LOC`).
+    Micro averages over all tags but `O` (`dev_token_precision`, `dev_token_recall`, `dev_token_f1`), the mean F1 over
+    those tags (`dev_token_macro_f1`), and for each label the micro F1 of its `B-` and `I-` tags (`dev_token_f1_LOC`).
     """
     tags = {tag: count for tag, count in counts.items() if tag != "O"}
     precision, recall, f1 = precision_recall_f1(tags.values())
@@ -117,16 +116,16 @@ def token_scores(counts: Mapping[str, Counts], prefix: str = "dev_token") -> dic
 
 
 def sentence_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> NDArray[np.int64]:
-    """Count the entities of each of n sentences, strictly: n rows of (found, spurious, missed)."""
+    """Count entities under the strict scheme: an n by 3 array, per sentence (found, spurious, missed)."""
     rows = []
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        ours, theirs = set(entities_of(gold_tags)), set(entities_of(predicted_tags))
-        rows.append((len(ours & theirs), len(theirs - ours), len(ours - theirs)))
+        expected, found = set(entities_of(gold_tags)), set(entities_of(predicted_tags))
+        rows.append((len(expected & found), len(found - expected), len(expected - found)))
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 def precision_recall_f1(counts: Iterable[Counts]) -> tuple[float, float, float]:
-    """The micro averages over counts (true positives, false positives, false negatives)."""
+    """Micro-average counts of (true positives, false positives, false negatives)."""
     hits, spurious, missed = map(sum, zip((0, 0, 0), *counts, strict=True))
     precision = hits / (hits + spurious) if hits else 0.0
     recall = hits / (hits + missed) if hits else 0.0
@@ -134,21 +133,21 @@ def precision_recall_f1(counts: Iterable[Counts]) -> tuple[float, float, float]:
 
 
 def f1_of(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """F1 from counts in an array whose first axis is (true positives, false positives, false negatives).
+    """Compute F1 along the first axis, which holds (true positives, false positives, false negatives).
 
-    The other axes stay: an array of 3 by m gives m scores.
+    The other axes are kept: a 3 by m array gives m scores.
     """
     hits, spurious, missed = counts
-    share = 2 * hits + spurious + missed
-    return np.divide(2 * hits, share, out=np.zeros(np.shape(share)), where=share > 0)
+    total = 2 * hits + spurious + missed
+    return np.divide(2 * hits, total, out=np.zeros(np.shape(total)), where=total > 0)
 
 
 def _entity_results(
     gold: Sequence[Tags], predicted: Sequence[Tags], schemes: Collection[str], labels: Collection[str]
 ) -> dict[str, dict[str, EvaluationResult]]:
-    """nervaluate's counts by scheme and label, those over all labels under the empty label."""
-    stretches = [stretch for pair in zip(gold, predicted, strict=True) for stretch in _stretches(*pair)]
-    spans = [[_nervaluate_spans(tags) for tags in split] for split in zip(*stretches, strict=True)] or [[], []]
+    """Return nervaluate's results by scheme and label; the empty label stands for all labels."""
+    chunks = [chunk for pair in zip(gold, predicted, strict=True) for chunk in _split_long_sentence(*pair)]
+    spans = [[_nervaluate_spans(tags) for tags in split] for split in zip(*chunks, strict=True)] or [[], []]
     labels = sorted({*labels, *(span["label"] for split in spans for sentence in split for span in sentence)})
     evaluator = Evaluator(*spans, tags=labels, loader="dict")
     evaluator.strategies = {scheme: evaluator.strategies[scheme] for scheme in schemes}
@@ -161,12 +160,12 @@ def _entity_results(
     }
 
 
-def _stretches(gold: Tags, predicted: Tags) -> Iterator[tuple[Tags, Tags]]:
-    """Cut a long sentence where no entity goes on, in gold or predicted: none of one side overlaps the other's then."""
+def _split_long_sentence(gold: Tags, predicted: Tags) -> Iterator[tuple[Tags, Tags]]:
+    """Split a long sentence only where neither side continues an entity: entities that overlap stay together."""
     start = 0
-    if len(gold) > STRETCH:
+    if len(gold) > CHUNK_SIZE:
         for end, tags in enumerate(zip(gold, predicted, strict=True)):
-            if end >= start + STRETCH and not any(tag.startswith("I-") for tag in tags):
+            if end >= start + CHUNK_SIZE and not any(tag.startswith("I-") for tag in tags):
                 yield gold[start:end], predicted[start:end]
                 start = end
     yield gold[start:], predicted[start:]

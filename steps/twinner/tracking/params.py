@@ -1,4 +1,4 @@
-"""Turn the params of a run, which MLflow keeps as text, back into the settings of its step."""
+"""Convert a run's params, which MLflow stores as text, back into typed settings."""
 
 import math
 import shlex
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from twinner.parameters import PARAMETERS
 
-_NUMERIC_PARAMS = frozenset({"training_size", "dev_size", "test_size"})  # logged beside the parameters of a step
+_NUMERIC_PARAMS = frozenset({"training_size", "dev_size", "test_size"})  # logged in addition to the step's parameters
 
 
 def step_settings(logged: Mapping[str, str]) -> dict[str, str | int | float]:
-    """Return the parameters of a step, typed and in their usual order, from the params of its run.
+    """Return a step's parameters, typed and in declaration order, from the params of its run.
 
-    `mlflow run` logs values in the user's spelling, quoted for the shell: `'local[*]'` gives `local[*]`, `''` the empty
-    text, and for `lr` `1e-3` gives 0.001. A value that does not fit its type (an odd run's) stays text.
+    `mlflow run` logs values as the user spelled them, quoted for the shell: `'local[*]'` becomes `local[*]`, `''` the
+    empty string, and an `lr` of `1e-3` becomes 0.001. A value that does not fit its type stays a string.
     """
     settings: dict[str, str | int | float] = {}
     for name, parameter in PARAMETERS.items():
@@ -28,8 +28,8 @@ def step_settings(logged: Mapping[str, str]) -> dict[str, str | int | float]:
 
 
 def plain_params(logged: Mapping[str, str]) -> dict[str, str]:
-    """Return all params of a run as text: unquoted, and each number in one spelling, so that `.20` equals `0.2`."""
-    return {name: _plain(name, text) for name, text in logged.items()}
+    """Return all params of a run as unquoted strings with normalized numbers, so that `.20` equals `0.2`."""
+    return {name: _normalize(name, text) for name, text in logged.items()}
 
 
 def is_numeric(name: str) -> bool:
@@ -38,26 +38,26 @@ def is_numeric(name: str) -> bool:
 
 
 def number(text: str | None) -> float | None:
-    """Return the finite number that a text spells (`.20`, `1e-3`), else None."""
+    """Parse a finite number such as `.20` or `1e-3`; return None for anything else."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    if "_" in (text or ""):  # a number to Python, to nobody else
+    if "_" in (text or ""):  # `1_000` is a number only to Python
         return None
     return value if math.isfinite(value) else None
 
 
 def unquote(logged: str) -> str:
-    """Remove the shell quoting of `mlflow run`, if there is any."""
+    """Remove the shell quoting added by `mlflow run`, if any."""
     try:
         words = shlex.split(logged)
-    except ValueError:  # an unquoted value with an apostrophe
+    except ValueError:  # unbalanced quotes: a value with an apostrophe, logged unquoted
         return logged
     return words[0] if len(words) == 1 and shlex.quote(words[0]) == logged else logged
 
 
-def _plain(name: str, logged: str) -> str:
+def _normalize(name: str, logged: str) -> str:
     text = unquote(logged)
     value = number(text) if is_numeric(name) else None
     if value is None:

@@ -1,4 +1,4 @@
-"""The memory that a run takes, over all its processes."""
+"""Measure the memory use of a run over all its processes."""
 
 import threading
 from types import TracebackType
@@ -8,38 +8,38 @@ import psutil
 
 
 class PeakMemory:
-    """Samples the resident memory of this process and its children (Spark's JVM is one) while it is entered.
+    """Context manager that samples the resident memory of this process and its children, such as Spark's JVM.
 
-    Shared pages count once for each process, and a peak shorter than the interval may be missed.
+    Shared pages count once per process; a peak shorter than the sampling interval may be missed.
     """
 
     def __init__(self, interval: float = 0.25) -> None:
-        """Sample every `interval` seconds."""
+        """interval: seconds between two samples."""
         self.megabytes = 0.0
         self._interval = interval
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._sample_until_stopped, daemon=True)
 
     def __enter__(self) -> Self:
-        """Start to sample."""
+        """Start sampling."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; `megabytes` holds the peak."""
+        """Stop sampling; `megabytes` holds the peak."""
         self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    def _sample_until_stopped(self) -> None:
         own = psutil.Process()
         while True:
             total = 0
             for process in [own, *own.children(recursive=True)]:
                 try:
                     total += process.memory_info().rss
-                except psutil.Error:  # it ended between the listing and the question
+                except psutil.Error:  # the process ended after it was listed
                     continue
             self.megabytes = max(self.megabytes, total / 1e6)
             if self._stop.wait(self._interval):
