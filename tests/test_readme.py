@@ -1,10 +1,11 @@
-"""Check the README: its commands run, its tables match MLproject, its links resolve.
+"""Check the README and docs/: the commands run, the tables match MLproject, the links resolve.
 
 Every command in an `sh` block is one test; they run in the README's order in one copy of the project. The commands are
 shortened: one epoch, few sentences, the current environment, and a small corpus instead of the reader's own. NOT_RUN
 lists the commands that cannot run here, with the reason.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,13 +30,15 @@ from users import (  # type: ignore[import-not-found]
 )
 
 README = PROJECT / "README.md"
+REFERENCE = PROJECT / "docs" / "reference.md"
+PAGES = [README, *sorted((PROJECT / "docs").glob("*.md")), PROJECT / "data" / "README.md"]
 # Pattern of a command -> reason for skipping it. All other commands except servers must exit with status 0.
 NOT_RUN = {
     r"\bgit clone\b|^cd ": "obtains the copy of the project that the other commands already run in",
-    r"\b(pip|conda|apt|apt-get|brew) install\b|\b(curl|wget) ": "installs or downloads",
+    r"\b(pip|conda|apt|apt-get|brew) install\b": "installs something",
+    r"^curl ": "asks a server that another test starts; see test_serves_the_models_of_both_frameworks",
     r"-e (tests|checks)\b|-m pytest\b|^pytest\b|^ruff\b|^mypy\b": "runs these tests and checks themselves",
     r"\bdocker\b|\bspark://|\bs3://|=https?://|\b(mysql|postgresql)[+:]": "needs a server of the reader's own",
-    r"-m twinner\.jars": "downloads the jars",
     r"embeddings=(?!word2vec)": "downloads a model",
     r"\brm -r|\bexport [A-Z_]+=": "changes the reader's machine or shell",
     r"^python (benchmarks|docs|data)/|^\.ci/": "for developers of the project; slow or needs a network",
@@ -44,6 +48,10 @@ SERVERS = {"mlflow ui": "/health", "mlflow server": "/health", "mlflow models se
 
 def readme() -> str:
     return README.read_text(encoding="utf-8") if README.exists() else ""
+
+
+def reference() -> str:
+    return REFERENCE.read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
@@ -128,19 +136,29 @@ def test_command_succeeds(command: str, reader: User, request: pytest.FixtureReq
     User(reader.folder, cache).run("bash", "-e", "-o", "pipefail", "-c", shorten(command, reader.folder.parent))
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not skip_reason(c) and health_path(c)])
-def test_server_responds(command: str, reader: User) -> None:
+def test_python_example_finds_entities(reader: User) -> None:
+    [example] = re.findall(r"^```python\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL)
+    done = reader.run("python", "-c", re.sub(r"runs:/\w+/", f"runs:/{newest_run(reader, 'spacy')}/", example))
+    assert re.search(r"\[.*\]", done.stdout)
+
+
+def newest_run(reader: User, framework: str) -> str:
+    """Return the id of the newest finished training that a command of the README has started."""
+    runs = [run for run in reader.runs() if run.data.tags.get("twinner.framework") == framework]
+    return str(next(run for run in reversed(runs) if run.info.status == "FINISHED").info.run_id)
+
+
+@contextmanager
+def served(command: str, reader: User, cache: Path) -> Iterator[int]:
+    """Start a server with a command of the README, wait until it responds, and stop it at the end; its port."""
     port = free_port()
     command = re.sub(r"\s(--host|-h|--port|-p|--env-manager)[ =]\S+", "", command)
-    if "models serve" in command:
-        run = next(run for run in reversed(reader.runs()) if run.data.tags.get("twinner.framework") == "spacy")
-        command = re.sub(r"runs:/[^/]+/", f"runs:/{run.info.run_id}/", command) + " --env-manager local"
     log = reader.folder.parent / f"{port}.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             ["bash", "-c", f"exec {command} --host 127.0.0.1 --port {port}"],
             cwd=reader.folder,
-            env=user_environment(reader.cache),
+            env=user_environment(cache),
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -153,9 +171,32 @@ def test_server_responds(command: str, reader: User) -> None:
             seconds=400,
         )
         assert http_status(url) == 200, log.read_text()[-4000:]
+        yield port
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the workers are in the same group
         process.wait(timeout=20)
+
+
+SERVERS_OF_README = [c for c in commands() if not skip_reason(c) and health_path(c)]
+
+
+@pytest.mark.parametrize("command", [command for command in SERVERS_OF_README if "models serve" not in command])
+def test_server_responds(command: str, reader: User) -> None:
+    with served(command, reader, reader.cache):
+        pass
+
+
+@pytest.mark.parametrize("framework", ["spacy", "sparknlp"])
+def test_serves_the_models_of_both_frameworks(framework: str, reader: User, spark_cache: Path) -> None:  # noqa: F811
+    [serve] = [command for command in SERVERS_OF_README if "models serve" in command]
+    [ask] = [command for command in commands() if command.startswith("curl ")]
+    serve = re.sub(r"runs:/\w+/", f"runs:/{newest_run(reader, framework)}/", serve) + " --env-manager local"
+    cache = spark_cache if framework == "sparknlp" else reader.cache
+    with served(re.sub(r" --env-manager uv", "", serve, count=1), reader, cache) as port:
+        done = reader.run("bash", "-c", re.sub(r"localhost:\d+", f"127.0.0.1:{port}", ask))
+    [answer] = json.loads(done.stdout)["predictions"]
+    assert answer.keys() == {"entities"}
+    assert all(entity.keys() == {"start", "end", "label", "text"} for entity in answer["entities"])
 
 
 def http_status(url: str) -> int:
@@ -171,9 +212,9 @@ def http_status(url: str) -> int:
 
 
 def tables() -> list[tuple[list[str], list[list[str]]]]:
-    """Return each table as its header and rows, without backticks."""
+    """Return each table of the README and the reference as its header and rows, without backticks."""
     found = []
-    for table in re.findall(r"(?:^\|.*\|[ ]*\n)+", readme() + "\n", re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\|[ ]*\n)+", f"{readme()}\n{reference()}\n", re.MULTILINE):
         rows = [
             [cell.replace("`", "").strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
             for line in table.splitlines()
@@ -187,7 +228,7 @@ ENTRY_POINTS = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"
 
 @pytest.mark.parametrize("step", ENTRY_POINTS)
 def test_tables_name_every_entry_point(step: str) -> None:
-    assert any(step in row[0].split() for _, rows in tables() for row in rows)
+    assert any(step in re.findall(r"\w+", row[0]) for _, rows in tables() for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -203,16 +244,16 @@ def test_parameter_is_named_with_its_default(step: str, name: str, default: str 
     for header, rows in tables():
         if step in header:
             documented += [row[header.index(step)] for row in rows if row[0] == name]
-    assert documented, f"the README does not name {name} of {step}"
+    assert documented, f"the reference does not name {name} of {step}"
     assert any(states_default(text, default) for text in documented), (
-        f"{name} of {step} is {default!r}; the README says {documented}"
+        f"{name} of {step} is {default!r}; the reference says {documented}"
     )
 
 
 def prose_defaults(step: str) -> dict[str, list[str]]:
     """Read defaults by parameter from prose: "`main` takes `corpus` (`demo`), `epochs` and `lr` (each empty)"."""
     defaults: dict[str, list[str]] = {}
-    for paragraph in re.findall(rf"^`{step}` takes .*?\n\n", readme(), re.MULTILINE | re.DOTALL):
+    for paragraph in re.findall(rf"^`{step}` takes .*?\n\n", reference(), re.MULTILINE | re.DOTALL):
         for names, default in re.findall(r"((?:`\w+`(?:,\s|\sand\s)?)+)\s\((?:each )?([^)]*)\)", paragraph):
             for name in re.findall(r"\w+", names):
                 defaults.setdefault(name, []).append(default.replace("`", ""))
@@ -233,18 +274,30 @@ def states_default(text: str, default: str | float) -> bool:
 # Links
 
 
-def test_links_resolve() -> None:
-    targets = re.findall(r"\]\(([^)\s]+)", readme()) + re.findall(r"(?:src|href|srcset)=\"([^\"]+)\"", readme())
-    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", readme(), flags=re.DOTALL), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-    for target in targets:
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_resolve(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)", text) + re.findall(r"(?:src|href|srcset)=\"([^\"]+)\"", text):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
-        assert not file or (PROJECT / file).exists(), f"{target} does not exist"
-        assert file or anchor in anchors, f"no heading for #{anchor}"
+        linked = page.parent / file if file else page
+        assert linked.exists(), f"{target} does not exist"
+        assert not anchor or anchor in anchors(linked), f"no heading for {target}"
 
 
 def test_shows_a_picture() -> None:
     pictures = re.findall(r"(?:!\[[^\]]*\]\(|src=\")([^)\"\s]+\.(?:png|jpg|svg))", readme())
     assert [picture for picture in pictures if (PROJECT / picture).stat().st_size > 1000]
+
+
+def test_pictures_are_small() -> None:
+    pictures = [file for file in (PROJECT / "docs").iterdir() if file.suffix in (".png", ".jpg")]
+    assert {file.name: file.stat().st_size for file in pictures if file.stat().st_size > 200_000} == {}
