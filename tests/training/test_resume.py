@@ -196,6 +196,24 @@ def test_rejects_a_run_that_is_still_training(here: Place) -> None:
         assert refuse(run_id) == f"resume={run_id}: that run is still training; wait for its end, or stop it first"
 
 
+def test_claims_the_run_before_reading_the_corpus(here: Place, killed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = []
+
+    def resume_elsewhere(*arguments: object) -> None:
+        process = here.start(f"--resume={killed}", "--epochs=500")
+        try:
+            statuses.append(process.wait(timeout=120))
+        finally:
+            process.kill()
+            process.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("twinner.training.run.read_corpus", resume_elsewhere)
+    with pytest.raises(KeyboardInterrupt):
+        spacy_train(resume=killed)
+    assert statuses == [2]
+
+
 def test_one_of_two_simultaneous_resumes_trains(here: Place, killed: str) -> None:
     state = here.checkpoints / killed / "state"
     before = state.stat().st_mtime_ns

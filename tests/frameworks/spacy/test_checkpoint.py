@@ -1,12 +1,14 @@
 import io
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,7 @@ def test_loads_the_last_saved_state(checkpoint: Checkpoint) -> None:
     assert Checkpoint("another-run").load() is None
 
 
-def test_failed_write_keeps_the_previous_state(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_sync_keeps_the_previous_state(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(state(1))
 
     def no_space(descriptor: int) -> None:
@@ -114,6 +116,21 @@ def test_failed_write_keeps_the_previous_state(checkpoint: Checkpoint, monkeypat
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(state(2))
+    assert_equal(checkpoint.load(), state(1))
+    assert [file.name for file in checkpoint.folder.iterdir()] == ["state"]
+
+
+@pytest.mark.parametrize("size", [0, 100, 5_000, 100_000])
+def test_write_that_runs_out_of_space_keeps_the_previous_state(checkpoint: Checkpoint, size: int) -> None:
+    checkpoint.save(state(1))
+    large = replace(state(2), best_weights={"W": np.zeros(50_000), "b": np.zeros(1)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # as a full disk would, it fails in mid-write
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoint.save(large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert_equal(checkpoint.load(), state(1))
     assert [file.name for file in checkpoint.folder.iterdir()] == ["state"]
 
@@ -247,15 +264,22 @@ def test_run_refused_before_its_first_epoch_leaves_no_checkpoint() -> None:
     assert Checkpoint("a-run").load()
 
 
-def test_unusable_cache_means_no_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [("file", "the cache folder "), ("~nobody-of-this-name/cache", "there is no home folder to keep the cache in; ")],
+)
+def test_unusable_cache_means_no_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str, reason: str
+) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("TWINNER_CACHE", str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match="no checkpoints") as told, new_checkpoint("a-run") as checkpoint:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TWINNER_CACHE", cache)
+    with pytest.warns(UserWarning, match="no checkpoints") as caught, new_checkpoint("a-run") as checkpoint:
         assert checkpoint is None
-    [message] = [str(warning.message) for warning in told]
-    assert message.startswith(f"no checkpoints: the cache folder {tmp_path}/file/checkpoints can't be made (")
+    [message] = [str(warning.message) for warning in caught]
+    assert message.startswith(f"no checkpoints: {reason}")
     assert message.endswith("; the run can't be resumed")
-    with pytest.raises(CacheUnusable, match=r"; set TWINNER_CACHE to a folder that can be written to$"):
+    with pytest.raises(CacheUnusable, match=r"; set TWINNER_CACHE to a folder"):
         resumed_checkpoint("a-run").__enter__()
 
 
@@ -263,9 +287,9 @@ def test_unwritable_checkpoint_folder_is_refused(checkpoint: Checkpoint) -> None
     checkpoint.release()
     checkpoint._lock_file.unlink()
     checkpoint._lock_file.mkdir()  # permissions do not stop root, a folder in the place of the lock file does
-    with warnings.catch_warnings(record=True) as told, new_checkpoint("a-run") as none:
+    with warnings.catch_warnings(record=True) as caught, new_checkpoint("a-run") as none:
         assert none is None
-    [message] = [str(warning.message) for warning in told]
+    [message] = [str(warning.message) for warning in caught]
     assert message.startswith(f"no checkpoints: the checkpoint folder {checkpoint.folder} can't be written to (")
     with pytest.raises(CacheUnusable, match=r"; make it writable, or set TWINNER_CACHE to another folder$"):
         checkpoint.claim()

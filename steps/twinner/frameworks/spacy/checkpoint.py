@@ -67,6 +67,7 @@ class Checkpoint:
             problem = f"resume={self.run_id}: that run is still training"
             raise BadInput(problem, "wait for its end, or stop it first") from None
         except (OSError, NotImplementedError) as error:
+            self._lock.release()
             reason = getattr(error, "strerror", None) or error
             problem = f"the checkpoint folder {self.folder} can't be written to ({reason})"
             raise CacheUnusable(problem, "make it writable, or set TWINNER_CACHE to another folder") from None
