@@ -163,7 +163,7 @@ def test_load_detects_a_model_that_predicts_otherwise(corpus: Corpus, tmp_path: 
         layers = trainer.pipeline().get_pipe("ner").model.walk()
         for layer in (layer for layer in layers if layer.has_param("W") is True):
             layer.set_param("W", layer.get_param("W") * 0)
-        with pytest.raises(RuntimeError, match=r"predicts .* saved"):
+        with pytest.raises(RuntimeError, match="saved"):
             trainer.load(tmp_path)
 
 
