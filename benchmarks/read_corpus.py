@@ -1,7 +1,7 @@
-"""How long and how much memory reading takes as a column file grows: `python benchmarks/read_corpus.py eng.train`.
+"""Time and memory to read a growing column file: `python benchmarks/read_corpus.py eng.train`.
 
-The file is read as it is, and 4 and 16 times in a row, each in a process of its own; a table is printed. Times are
-without imports and are the best of three; memory is the peak of the process above what the imports take.
+Reads the file once, and concatenated 4 and 16 times, each in a new process, and prints a table. Times are the best of
+three, without imports; memory is the peak of the process above what the imports take.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 STEPS = Path(__file__).resolve().parents[1] / "steps"
 
-# Memory first, in a fresh process: later readings find the memory of the first ready to use.
+# Peak memory is that of the first reading: later ones reuse freed memory.
 READ = """
 import json, resource, sys, time
 from twinner.corpus import read_corpus
@@ -34,10 +34,10 @@ print(json.dumps([*counts, min(seconds), peak / 1024]))
 
 
 def measure(file: Path) -> tuple[int, int, float, float]:
-    """Read a file in a new process: its sentences and tokens, seconds, and peak memory in MiB (Linux counts in KiB)."""
+    """Read a file in a new process; return sentences, tokens, seconds, and peak memory in MiB (Linux reports KiB)."""
     command = [sys.executable, "-c", READ, str(file)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(STEPS)})
-    sentences, tokens, seconds, memory = json.loads(answer.stdout)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(STEPS)})
+    sentences, tokens, seconds, memory = json.loads(done.stdout)
     return sentences, tokens, seconds, memory
 
 
@@ -49,14 +49,14 @@ def main() -> None:
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         for times in (1, 4, 16):
-            grown = Path(folder) / f"{times}.conll"
-            with grown.open("wb") as out:
+            repeated = Path(folder) / f"{times}.conll"
+            with repeated.open("wb") as out:
                 for _ in range(times):
-                    with file.open("rb") as once:
-                        shutil.copyfileobj(once, out)
+                    with file.open("rb") as source:
+                        shutil.copyfileobj(source, out)
                     out.write(b"\n")
-            sentences, tokens, seconds, memory = measure(grown)
-            size = grown.stat().st_size / 1e6
+            sentences, tokens, seconds, memory = measure(repeated)
+            size = repeated.stat().st_size / 1e6
             row = f"{size:.1f} | {sentences:,} | {tokens:,} | {seconds:.2f} | {tokens / seconds:,.0f} | {memory:,.0f}"
             print(f"| {times} | {row} |", flush=True)
 

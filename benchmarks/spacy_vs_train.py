@@ -1,8 +1,8 @@
-"""The wall time of spacy_train against `spacy train`: `python benchmarks/spacy_vs_train.py eng.train eng.testa`.
+"""Wall time of spacy_train against `spacy train`: `python benchmarks/spacy_vs_train.py eng.train eng.testa`.
 
-Both train the same config on the same data, in turns, each in a process of its own, from its start to its end: reading
-the corpus in spaCy's format, the epochs with an evaluation after each, and the model on disk. `spacy train` gets the
-config that a training logs, so it evaluates after as many steps as an epoch has.
+Both train the same config on the same data, in turns, each in a new process, timed as a whole: reading the corpus,
+the epochs with an evaluation after each, and writing the model. `spacy train` gets the config that a training logs, so
+it evaluates once per epoch's worth of steps.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from twinner.frameworks.spacy.trainer import SpacyTrainer  # noqa: E402
 DROP_RATE, LR, BATCH_SIZE = 0.2, 0.001, 1000  # the step's defaults
 
 
-def ours(folder: Path, epochs: int) -> float:
-    """Train with the step's trainer on the corpus `given` of a folder, and write what a run logs; the best dev F1."""
+def train_ours(folder: Path, epochs: int) -> float:
+    """Train on the corpus in `folder/given`, write what a run logs to `folder/logged`, and return the best dev F1."""
     corpus = read_corpus(str(folder / "given"), lang="en")
-    told: list[Epoch] = []
+    epochs_done: list[Epoch] = []
     trainer = SpacyTrainer("en", DROP_RATE, epochs, LR, BATCH_SIZE, patience=0, seed=0)
     try:
-        best = trainer.train(corpus.train, corpus.dev, told.append)
+        best = trainer.train(corpus.train, corpus.dev, epochs_done.append)
         trainer.save(folder / "logged")
     finally:
         trainer.close()
-    return told[best - 1].scores["dev_f1"]
+    return epochs_done[best - 1].scores["dev_f1"]
 
 
 def main() -> None:
@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("dev", type=Path, help="another, such as eng.testa")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--limit", type=int, default=0, help="train on the first N sentences, score on N / 4")
-    parser.add_argument("--times", type=int, default=3, help="turns of the two")
+    parser.add_argument("--times", type=int, default=3, help="repetitions")
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(ours(arguments.only, arguments.epochs))
+        print(train_ours(arguments.only, arguments.epochs))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -66,15 +66,15 @@ def main() -> None:
             command = [sys.executable, __file__, str(arguments.train), str(arguments.dev)]
             command += [f"--epochs={arguments.epochs}", f"--only={folder}"]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            own = time.perf_counter() - began
+            ours = time.perf_counter() - began
             command = [sys.executable, "-m", "spacy", "train", "config.cfg", "--output", "out"]
             began = time.perf_counter()
             subprocess.run(command, cwd=folder / "logged", check=True, capture_output=True)
             theirs = time.perf_counter() - began
             meta = json.loads((folder / "logged" / "out" / "model-best" / "meta.json").read_text(encoding="utf-8"))
-            ratios.append(own / theirs)
+            ratios.append(ours / theirs)
             scores = f"{meta['performance']['ents_f']:.3f} | {float(done.stdout.splitlines()[-1]):.3f}"
-            print(f"| {turn} | {theirs:.1f} | {own:.1f} | {ratios[-1]:.2f} | {scores} |", flush=True)
+            print(f"| {turn} | {theirs:.1f} | {ours:.1f} | {ratios[-1]:.2f} | {scores} |", flush=True)
     print(f"wall time: {statistics.median(ratios):.2f} of spacy train's ({min(ratios):.2f} to {max(ratios):.2f})")
 
 

@@ -1,7 +1,7 @@
 """Train spaCy's NER on a corpus and track it: `python steps/spacy_train.py --drop-rate 0.3 --epochs 10`."""
 
-import inspect
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -9,12 +9,14 @@ from typing import Literal
 from twinner import cli
 from twinner.corpus import Corpus
 from twinner.frameworks.contract import Epoch
-from twinner.frameworks.spacy.checkpoint import Checkpoint
-from twinner.frameworks.spacy.config import language_of
+from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
+from twinner.frameworks.spacy.config import config_language
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 from twinner.tracking import write as tracking
-from twinner.training.resume import finished_epochs, settings_to_go_on
+from twinner.training.resume import resumed_settings
 from twinner.training.run import Result, train_and_track
+
+TRAINER_SETTINGS = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors")
 
 
 def spacy_train(
@@ -40,32 +42,31 @@ def spacy_train(
 ) -> Result:
     """Train a spaCy NER pipeline and track it in MLflow."""
     settings = locals()
-    finished: Sequence[Epoch] = ()
-    if resume:
-        defaults = {name: parameter.default for name, parameter in inspect.signature(spacy_train).parameters.items()}
-        settings = settings_to_go_on("spacy_train", settings, defaults)
-        finished = finished_epochs(resume)
-    if settings["config"] and settings["lang"] == "auto":
-        settings["lang"] = language_of(settings["config"])
-    own = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors")
-    with TemporaryDirectory(prefix="twinner-init-") as folder:
+    with ExitStack() as stack:
+        resumed: Checkpoint | None = None
+        finished: Sequence[Epoch] = ()
+        if resume:
+            settings = resumed_settings(spacy_train, settings)
+            resumed = stack.enter_context(resumed_checkpoint(resume))
+            finished = state.epochs if (state := resumed.load()) else ()
+        if settings["config"] and settings["lang"] == "auto":
+            settings["lang"] = config_language(settings["config"])
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="twinner-init-")))
 
         def make_trainer(read: Corpus, run_id: str) -> SpacyTrainer:
             return SpacyTrainer(
                 read.lang,
-                **{name: settings[name] for name in own},
-                init=spacy_model(settings["init"], Path(folder)) if settings["init"] else "",
+                **{name: settings[name] for name in TRAINER_SETTINGS},
+                init=spacy_model(settings["init"], folder) if settings["init"] else "",
                 log_text=settings["log_text"] == "yes",
-                checkpoint=Checkpoint(run_id),
+                checkpoint=resumed or stack.enter_context(new_checkpoint(run_id)),
             )
 
-        result = train_and_track("spacy_train", settings, make_trainer, finished)
-    Checkpoint(result.run_id).remove()
-    return result
+        return train_and_track("spacy_train", settings, make_trainer, finished)
 
 
 def spacy_model(name: str, folder: Path) -> str:
-    """The local folder of a spaCy model: of a model in MLflow, fetched to `folder`, or of a folder that holds one."""
+    """Return the local folder of a spaCy model: a model in MLflow is downloaded to `folder`, any other is a folder."""
     place = tracking.download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
     for part in ("model.spacy", "model/model.spacy"):  # as MLflow and as `export` write it
         if (place / part).is_dir():

@@ -1,35 +1,113 @@
-import json
+import io
 import os
+import pickle
+import resource
+import signal
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import psutil
+import numpy as np
 import pytest
+from twinner.cache import CacheUnusable
+from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch
-from twinner.frameworks.spacy.checkpoint import Checkpoint, State
+from twinner.frameworks.spacy.checkpoint import Checkpoint, State, new_checkpoint, resumed_checkpoint
 
-EPOCH = Epoch(1, 20.5, 2.0, 1.5, {"dev_f1": 0.5})
+STEPS = Path(__file__).resolve().parents[3] / "steps"
+STILL_TRAINING = "resume=a-run: that run is still training; wait for its end, or stop it first"
+
+# Claims the checkpoint of `a-run` when a line arrives on stdin, says so, and holds it until the next line.
+CLAIM = """
+import sys
+from twinner.errors import BadInput
+from twinner.frameworks.spacy.checkpoint import Checkpoint
+checkpoint = Checkpoint("a-run")
+print("ready", flush=True)
+input()
+try:
+    checkpoint.claim()
+    print("claimed", flush=True)
+except BadInput as error:
+    print(error, flush=True)
+input()
+"""
+
+
+class Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.file,))
 
 
 def state(best: int) -> State:
-    return State("[nlp]", (EPOCH,), best, {"ner": b"weights"}, {}, {"mom1": {("ner", 0, "W"): 0.25}})
+    epochs = (Epoch(1, 20.1, 2.0, 1.5, {"dev_f1": 0.1}), Epoch(2, 1 / 3, 2.0, 1.5, {"dev_f1": 0.7, "dev_f1_A B": 0.0}))
+    training = {"weights/ner/0/W": np.array([[0.1, -2.5]], dtype=np.float32), "nr_update/ner/0/W": np.array(7)}
+    return State("[nlp]\n", epochs, best, training, {"tok2vec/3/E": np.arange(3, dtype=np.float32)})
 
 
-def test_a_state_is_loaded_as_it_was_saved_and_the_last_one_counts() -> None:
-    checkpoint = Checkpoint("a-run")
-    assert not checkpoint.exists
-    checkpoint.claim()
-    assert checkpoint.exists
+def assert_equal(found: State | None, expected: State) -> None:
+    assert found is not None
+    assert (found.config, found.epochs, found.best) == (expected.config, expected.epochs, expected.best)
+    for arrays, wanted in ((found.training, expected.training), (found.best_weights, expected.best_weights)):
+        assert arrays.keys() == wanted.keys()
+        for name, array in wanted.items():
+            assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+            assert arrays[name].tobytes() == array.tobytes()
+
+
+@pytest.fixture
+def checkpoint() -> Iterator[Checkpoint]:
+    """A claimed checkpoint of `a-run`."""
+    claimed = Checkpoint("a-run")
+    claimed.claim(create=True)
+    yield claimed
+    claimed.release()
+
+
+@contextmanager
+def claiming_process() -> Iterator["subprocess.Popen[str]"]:
+    """A process that is ready to claim `a-run`."""
+    command = [sys.executable, "-c", CLAIM]
+    environment = os.environ | {"PYTHONPATH": str(STEPS)}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert answer(process) == "ready"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def proceed(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def answer(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def test_loads_the_last_saved_state(checkpoint: Checkpoint) -> None:
     assert checkpoint.load() is None
     checkpoint.save(state(1))
     checkpoint.save(state(2))
-    assert Checkpoint("a-run").load() == state(2)
+    assert_equal(Checkpoint("a-run").load(), state(2))
     assert Checkpoint("another-run").load() is None
 
 
-def test_a_write_that_breaks_off_leaves_the_state_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint = Checkpoint("a-run")
-    checkpoint.claim()
+def test_failed_sync_keeps_the_previous_state(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(state(1))
 
     def no_space(descriptor: int) -> None:
@@ -38,48 +116,181 @@ def test_a_write_that_breaks_off_leaves_the_state_before(monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(state(2))
-    assert checkpoint.load() == state(1)
+    assert_equal(checkpoint.load(), state(1))
+    assert [file.name for file in checkpoint.folder.iterdir()] == ["state"]
 
 
-def test_removed_it_is_as_if_it_had_never_been() -> None:
-    checkpoint = Checkpoint("a-run")
-    checkpoint.claim()
+@pytest.mark.parametrize("size", [0, 100, 5_000, 100_000])
+def test_write_that_runs_out_of_space_keeps_the_previous_state(checkpoint: Checkpoint, size: int) -> None:
+    checkpoint.save(state(1))
+    large = replace(state(2), best_weights={"W": np.zeros(50_000), "b": np.zeros(1)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # as a full disk would, it fails in mid-write
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoint.save(large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_equal(checkpoint.load(), state(1))
+    assert [file.name for file in checkpoint.folder.iterdir()] == ["state"]
+
+
+def test_partial_write_keeps_the_previous_state(checkpoint: Checkpoint) -> None:
+    checkpoint.save(state(1))
+    whole = (checkpoint.folder / "state").read_bytes()
+    (checkpoint.folder / "state.new").write_bytes(whole[: len(whole) // 2])  # as left by a power cut
+    assert_equal(checkpoint.load(), state(1))
+    checkpoint.save(state(2))
+    assert_equal(checkpoint.load(), state(2))
+
+
+def test_remove_leaves_nothing(checkpoint: Checkpoint) -> None:
     checkpoint.save(state(1))
     checkpoint.remove()
-    assert not checkpoint.exists
     assert list(checkpoint.folder.parent.iterdir()) == []
 
 
-def test_it_is_in_use_while_the_process_lives_that_claimed_it() -> None:
-    checkpoint = Checkpoint("a-run")
-    assert not checkpoint.in_use
-    checkpoint.claim()
-    assert checkpoint.in_use
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    owner = checkpoint.folder / "owner.json"
-    owner.write_text(json.dumps({"pid": ended.pid, "started": 1.0}), encoding="utf-8")
-    assert not checkpoint.in_use
+def object_array(file: Path) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, record=np.array([Touch(file)], dtype=object))
+    return buffer.getvalue()
 
 
-def test_a_process_that_ended_but_was_not_waited_for_is_not_alive() -> None:
-    checkpoint = Checkpoint("a-run")
-    checkpoint.claim()
-    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = {"pid": ended.pid, "started": psutil.Process(ended.pid).create_time()}
-    (checkpoint.folder / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
-    assert checkpoint.in_use
-    ended.kill()
-    while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda whole, file: b"",
+        lambda whole, file: b"not a checkpoint",
+        lambda whole, file: whole[:-30],
+        lambda whole, file: whole[: len(whole) // 2],
+        lambda whole, file: whole.replace(b"dev_f1_A B", b"dev_f1_A-B"),  # a flipped bit, which the checksum finds
+        lambda whole, file: whole.replace(np.float32(-2.5).tobytes(), np.float32(2.5).tobytes()),
+        lambda whole, file: pickle.dumps(Touch(file)),
+        lambda whole, file: object_array(file),
+    ],
+    ids=["empty", "text", "no end", "half", "damaged record", "damaged array", "pickle", "array of objects"],
+)
+def test_refuses_damaged_and_foreign_files_without_running_them(
+    checkpoint: Checkpoint, tmp_path: Path, content: Any
+) -> None:
+    checkpoint.save(state(1))
+    file = checkpoint.folder / "state"
+    changed = content(file.read_bytes(), tmp_path / "executed")
+    assert changed != file.read_bytes()
+    file.write_bytes(changed)
+    with pytest.raises(BadInput) as caught:
+        checkpoint.load()
+    assert str(caught.value).startswith(f"{file}: not a checkpoint, or damaged: ")
+    assert str(caught.value).endswith("; start a new run")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_one_of_two_racing_processes_gets_the_claim(checkpoint: Checkpoint) -> None:
+    checkpoint.release()
+    for _ in range(3):
+        with claiming_process() as first, claiming_process() as second:
+            proceed(first)
+            proceed(second)
+            assert sorted([answer(first), answer(second)]) == ["claimed", STILL_TRAINING]
+
+
+def test_claim_ends_with_its_process(checkpoint: Checkpoint) -> None:
+    checkpoint.release()
+    with claiming_process() as process:
+        proceed(process)
+        assert answer(process) == "claimed"
+        with pytest.raises(BadInput) as caught:
+            checkpoint.claim()
+        assert str(caught.value) == STILL_TRAINING
+        process.send_signal(signal.SIGKILL)
+        while process.poll() is None:
+            pass
+        checkpoint.claim()
+
+
+def test_a_run_that_finishes_during_a_claim_is_not_recreated(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Checkpoint("a-run")
+    acquire = late._lock.acquire
+
+    def finish_first() -> Any:
+        checkpoint.remove()
+        return acquire()
+
+    monkeypatch.setattr(late._lock, "acquire", finish_first)
+    with pytest.raises(BadInput, match=r"^resume=a-run: there is no checkpoint "):
+        late.claim()
+    assert list(checkpoint.folder.parent.iterdir()) == []
+
+
+def test_resume_requires_a_checkpoint() -> None:
+    folder = Checkpoint("a-run").folder
+    with pytest.raises(BadInput) as caught, resumed_checkpoint("a-run"):
         pass
-    assert not checkpoint.in_use
-    ended.wait()
+    remedy = "resume on the machine that trained the run, with the same TWINNER_CACHE"
+    assert str(caught.value) == f"resume=a-run: there is no checkpoint {folder}; {remedy}"
+    assert list(folder.parent.iterdir()) == []
 
 
-def test_a_process_that_took_over_the_number_is_another_one() -> None:
-    checkpoint = Checkpoint("a-run")
-    checkpoint.claim()
-    owner = checkpoint.folder / "owner.json"
-    earlier = psutil.Process().create_time() - 1
-    owner.write_text(json.dumps({"pid": os.getpid(), "started": earlier}), encoding="utf-8")
-    assert not checkpoint.in_use
+def test_finished_run_leaves_no_checkpoint() -> None:
+    with new_checkpoint("a-run") as checkpoint:
+        assert checkpoint
+        checkpoint.save(state(1))
+    assert list(checkpoint.folder.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_stopped_run_keeps_its_checkpoint_and_releases_it(error: type[BaseException]) -> None:
+    with pytest.raises(error), new_checkpoint("a-run"):
+        raise error
+    with pytest.raises(error), resumed_checkpoint("a-run") as resumed:  # noqa: PT012
+        resumed.save(state(1))
+        raise error
+    with resumed_checkpoint("a-run") as resumed:
+        assert_equal(resumed.load(), state(1))
+    assert not resumed.folder.exists()
+
+
+def test_run_refused_before_its_first_epoch_leaves_no_checkpoint() -> None:
+    with pytest.raises(BadInput), new_checkpoint("a-run") as checkpoint:
+        raise BadInput("the corpus has the labels ORG", "use another corpus")
+    assert checkpoint
+    assert list(checkpoint.folder.parent.iterdir()) == []
+    with pytest.raises(BadInput), new_checkpoint("a-run") as checkpoint:  # noqa: PT012
+        assert checkpoint
+        checkpoint.save(state(1))
+        raise BadInput("the model name is taken", "use another name")
+    assert Checkpoint("a-run").load()
+
+
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [("file", "the cache folder "), ("~nobody-of-this-name/cache", "there is no home folder to keep the cache in; ")],
+)
+def test_unusable_cache_means_no_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TWINNER_CACHE", cache)
+    with pytest.warns(UserWarning, match="no checkpoints") as caught, new_checkpoint("a-run") as checkpoint:
+        assert checkpoint is None
+    [message] = [str(warning.message) for warning in caught]
+    assert message.startswith(f"no checkpoints: {reason}")
+    assert message.endswith("; the run can't be resumed")
+    with pytest.raises(CacheUnusable, match=r"; set TWINNER_CACHE to a folder"):
+        resumed_checkpoint("a-run").__enter__()
+
+
+def test_unwritable_checkpoint_folder_is_refused(checkpoint: Checkpoint) -> None:
+    checkpoint.release()
+    checkpoint._lock_file.unlink()
+    checkpoint._lock_file.mkdir()  # permissions do not stop root, a folder in the place of the lock file does
+    with warnings.catch_warnings(record=True) as caught, new_checkpoint("a-run") as none:
+        assert none is None
+    [message] = [str(warning.message) for warning in caught]
+    assert message.startswith(f"no checkpoints: the checkpoint folder {checkpoint.folder} can't be written to (")
+    with pytest.raises(CacheUnusable, match=r"; make it writable, or set TWINNER_CACHE to another folder$"):
+        checkpoint.claim()
+    checkpoint._lock_file.rmdir()

@@ -1,24 +1,30 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import spacy
 from spacy.cli import init_config
+from spacy.util import registry
+from thinc.api import Model, Shim
 from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch
-from twinner.frameworks.spacy.config import OURS
+from twinner.frameworks.spacy.checkpoint import Checkpoint
+from twinner.frameworks.spacy.config import OUR_CONFIG
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 
 STEPS = Path(__file__).resolve().parents[3] / "steps"
+DEFAULTS: dict[str, Any] = {"lang": "xx", "drop_rate": 0.2, "epochs": 2, "lr": 0.005, "batch_size": 100}
+DEFAULTS |= {"patience": 0, "seed": 0}
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +33,8 @@ def corpus(small_corpus: Path) -> Corpus:
 
 
 @pytest.fixture(autouse=True)
-def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The temporary folder of this test, which must be empty in the end."""
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The temporary folder of each test, which must be empty at its end."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -36,50 +42,73 @@ def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     assert list(folder.iterdir()) == []
 
 
-def fit(corpus: Corpus, size: int = 60, **parameters: Any) -> tuple[int, list[Epoch], list[tuple[str, ...]]]:
-    """Train on the first sentences: the best epoch, all epochs, and what the kept model predicts of dev."""
-    usual: dict[str, Any] = {"lang": "xx", "drop_rate": 0.2, "epochs": 2, "lr": 0.005, "batch_size": 100}
-    trainer = SpacyTrainer(**(usual | {"patience": 0, "seed": 0} | parameters))
+@pytest.fixture
+def checkpoint() -> Iterator[Checkpoint]:
+    claimed = Checkpoint("a-run")
+    claimed.claim(create=True)
+    yield claimed
+    claimed.release()
+
+
+def trainer_with(**parameters: Any) -> "closing[SpacyTrainer]":
+    return closing(SpacyTrainer(**(DEFAULTS | parameters)))
+
+
+def ignore(epoch: Epoch) -> None:
+    """Take an epoch and do nothing."""
+
+
+def train(
+    corpus: Corpus, size: int = 60, on_epoch: Callable[[Epoch], None] = ignore, **parameters: Any
+) -> tuple[int, list[Epoch], list[tuple[str, ...]]]:
+    """Train on the first sentences; return the best epoch, all epochs, and the kept model's predictions on dev."""
     epochs: list[Epoch] = []
-    try:
-        best = trainer.train(corpus.train[:size], corpus.dev, epochs.append)
-        with TemporaryDirectory() as folder:
-            trainer.save(Path(folder))
-            trainer.load(Path(folder))
+
+    def collect(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        on_epoch(epoch)
+
+    with trainer_with(**parameters) as trainer, tempfile.TemporaryDirectory() as folder:
+        best = trainer.train(corpus.train[:size], corpus.dev, collect)
+        trainer.save(Path(folder))
+        trainer.load(Path(folder))
         return best, epochs, [prediction.tags for prediction in trainer.predict(corpus.dev)]
-    finally:
-        trainer.close()
 
 
-def curves(epochs: list[Epoch]) -> list[tuple[float, dict[str, float]]]:
+def curves(epochs: Sequence[Epoch]) -> list[tuple[float, dict[str, float]]]:
     return [(epoch.loss, dict(epoch.scores)) for epoch in epochs]
 
 
-def test_equal_seeds_agree_in_everything_and_another_seed_differs(corpus: Corpus) -> None:
-    first, again, other = fit(corpus), fit(corpus), fit(corpus, seed=1)
+def changed_config(file: Path, old: str, new: str) -> str:
+    file.write_text(OUR_CONFIG.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    return str(file)
+
+
+def test_seed_determines_the_training(corpus: Corpus) -> None:
+    first, again, other = train(corpus), train(corpus), train(corpus, seed=1)
     assert curves(first[1]) == curves(again[1])
     assert first[2] == again[2]
     assert [epoch.loss for epoch in other[1]] != [epoch.loss for epoch in first[1]]
 
 
-def test_dropping_little_beats_dropping_nearly_everything(corpus: Corpus) -> None:
-    little, nearly_all = (
-        max(epoch.scores["dev_f1"] for epoch in fit(corpus, size=110, epochs=3, drop_rate=rate)[1])
+def test_drop_rate_is_the_share_dropped(corpus: Corpus) -> None:
+    low, high = (
+        max(epoch.scores["dev_f1"] for epoch in train(corpus, size=110, epochs=3, drop_rate=rate)[1])
         for rate in (0.05, 0.95)
     )
-    assert little > nearly_all + 0.2
+    assert low > high + 0.2
 
 
-def test_patience_stops_after_so_many_epochs_without_a_better_score(corpus: Corpus) -> None:
-    # With next to no learning rate nothing changes, so the first epoch stays the best.
-    best, epochs, _ = fit(corpus, size=5, epochs=10, lr=1e-12, patience=2)
+def test_patience_stops_without_a_better_score(corpus: Corpus) -> None:
+    # With a learning rate near 0 nothing changes, so the first epoch stays the best.
+    best, epochs, _ = train(corpus, size=5, epochs=10, lr=1e-12, patience=2)
     assert (best, [epoch.number for epoch in epochs]) == (1, [1, 2, 3])
-    _, epochs, _ = fit(corpus, size=5, epochs=5, lr=1e-12, patience=0)
+    _, epochs, _ = train(corpus, size=5, epochs=5, lr=1e-12, patience=0)
     assert len(epochs) == 5
 
 
-def test_the_kept_model_is_the_best_epochs(corpus: Corpus) -> None:
-    best, epochs, predicted = fit(corpus, epochs=4, lr=0.02)
+def test_keeps_the_model_of_the_best_epoch(corpus: Corpus) -> None:
+    best, epochs, predicted = train(corpus, epochs=4, lr=0.02)
     scores = [epoch.scores["dev_token_f1"] for epoch in epochs]
     entity_scores = [epoch.scores["dev_f1"] for epoch in epochs]
     assert best == entity_scores.index(max(entity_scores)) + 1
@@ -93,20 +122,17 @@ def test_the_kept_model_is_the_best_epochs(corpus: Corpus) -> None:
     assert scores[best - 1] == pytest.approx(2 * hits / inside)
 
 
-def test_a_users_config_is_honoured_but_the_parameters_win(corpus: Corpus, tmp_path: Path) -> None:
+def test_parameters_override_a_users_config(corpus: Corpus, tmp_path: Path) -> None:
     config = init_config(lang="en", pipeline=["ner"], optimize="efficiency")
     config["components"]["ner"]["model"]["hidden_width"] = 17
     config["training"]["dropout"] = 0.77
     config["training"]["max_epochs"] = 99
     config.to_disk(tmp_path / "mine.cfg")
-    trainer = SpacyTrainer("de", 0.3, 1, 0.004, 50, 0, 5, str(tmp_path / "mine.cfg"))
-    try:
-        trainer.train(corpus.train[:10], corpus.dev, lambda epoch: None)
+    with closing(SpacyTrainer("de", 0.3, 1, 0.004, 50, 0, 5, str(tmp_path / "mine.cfg"))) as trainer:
+        trainer.train(corpus.train[:10], corpus.dev, ignore)
         trainer.save(tmp_path)
         trainer.load(tmp_path)
         nlp = trainer.pipeline()
-    finally:
-        trainer.close()
     assert nlp.lang == "de"
     used = nlp.config
     assert used["components"]["ner"]["model"]["hidden_width"] == 17
@@ -117,34 +143,28 @@ def test_a_users_config_is_honoured_but_the_parameters_win(corpus: Corpus, tmp_p
     assert (tmp_path / "config.cfg").read_text().startswith("[paths]")
 
 
-def test_vectors_reach_the_model(corpus: Corpus, tmp_path: Path) -> None:
+def test_model_uses_the_vectors(corpus: Corpus, tmp_path: Path) -> None:
     nlp = spacy.blank("xx")
     nlp.vocab.set_vector("Ulm", np.array([1, 2, 3], dtype="float32"))
     nlp.to_disk(tmp_path / "vectors")
-    trainer = SpacyTrainer("xx", 0.2, 1, 0.001, 100, 0, 0, vectors=str(tmp_path / "vectors"))
-    try:
-        trainer.train(corpus.train[:5], corpus.dev, lambda epoch: None)
+    with trainer_with(vectors=str(tmp_path / "vectors"), epochs=1) as trainer:
+        trainer.train(corpus.train[:5], corpus.dev, ignore)
         trainer.save(tmp_path)
         trainer.load(tmp_path)
         assert trainer.pipeline().vocab.get_vector("Ulm").tolist() == [1.0, 2.0, 3.0]
         layers = {layer.name for layer in trainer.pipeline().get_pipe("tok2vec").model.walk()}
         assert "static_vectors" in layers
-    finally:
-        trainer.close()
 
 
-def test_a_model_that_predicts_otherwise_when_loaded_back_is_an_error(corpus: Corpus, tmp_path: Path) -> None:
-    trainer = SpacyTrainer("xx", 0.2, 2, 0.01, 100, 0, 0)
-    try:
-        trainer.train(corpus.train[:60], corpus.dev, lambda epoch: None)
+def test_load_detects_a_model_that_predicts_otherwise(corpus: Corpus, tmp_path: Path) -> None:
+    with trainer_with(lr=0.01) as trainer:
+        trainer.train(corpus.train[:60], corpus.dev, ignore)
         trainer.save(tmp_path)
         layers = trainer.pipeline().get_pipe("ner").model.walk()
         for layer in (layer for layer in layers if layer.has_param("W") is True):
             layer.set_param("W", layer.get_param("W") * 0)
-        with pytest.raises(RuntimeError, match=r"the model that was loaded back predicts .* the one that was saved"):
+        with pytest.raises(RuntimeError, match="saved"):
             trainer.load(tmp_path)
-    finally:
-        trainer.close()
 
 
 TRAIN = """
@@ -153,76 +173,68 @@ from pathlib import Path
 from twinner.corpus import read_corpus
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 corpus = read_corpus(sys.argv[1])
-trainer = SpacyTrainer("xx", 0.2, 2, 0.005, 100, 0, seed=3)
-trainer.train(corpus.train[:60], corpus.dev, lambda epoch: None)
-trainer.save(Path(sys.argv[2]))
-trainer.load(Path(sys.argv[2]))
-trainer.pipeline().to_disk(Path(sys.argv[2], "model"))
-trainer.close()
+for seed, size in [(9, 30), (3, 60)] if sys.argv[3] == "twice" else [(3, 60)]:
+    trainer = SpacyTrainer("xx", 0.2, 2, 0.005, 100, 0, seed)
+    trainer.train(corpus.train[:size], corpus.dev, lambda epoch: None)
+    trainer.save(Path(sys.argv[2]))
+    trainer.load(Path(sys.argv[2]))
+    trainer.predict(corpus.test)
+    trainer.pipeline().to_disk(Path(sys.argv[2], "model"))
+    trainer.close()
 """
 
 
-def test_equal_trainings_write_equal_bytes_in_any_process(small_corpus: Path, tmp_path: Path) -> None:
+def test_model_bytes_depend_on_nothing_else_in_the_process(small_corpus: Path, tmp_path: Path) -> None:
     processes = []
-    for name, hash_seed in (("a", "1"), ("b", "2")):
+    for name, hash_seed, trainings in (("a", "1", "once"), ("b", "2", "once"), ("c", "1", "twice")):
         (tmp_path / name).mkdir()
-        own = os.environ | {"PYTHONPATH": str(STEPS), "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
-        command = [sys.executable, "-c", TRAIN, str(small_corpus), str(tmp_path / name)]
-        processes.append(subprocess.Popen(command, env=own))
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    first, second = (files_of(tmp_path / name / "model") for name in ("a", "b"))
+        environment = os.environ | {"PYTHONPATH": str(STEPS), "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
+        command = [sys.executable, "-c", TRAIN, str(small_corpus), str(tmp_path / name), trainings]
+        processes.append(subprocess.Popen(command, env=environment))
+    assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
+    first, second, after_another = (files_in(tmp_path / name / "model") for name in ("a", "b", "c"))
     assert {"ner/model", "tok2vec/model", "config.cfg", "vocab/strings.json"} <= first.keys()
-    assert first == second
+    assert first == second == after_another
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
+def files_in(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_updates_are_those_of_spacy_itself(corpus: Corpus, tmp_path: Path) -> None:
-    # What annotates goes through nlp.update; tok2vec's annotation, a tensor, is of no weight for the NER.
-    annotating = tmp_path / "annotating.cfg"
-    given = OURS.read_text(encoding="utf-8").replace("[training]", '[training]\nannotating_components = ["tok2vec"]')
-    annotating.write_text(given, encoding="utf-8")
-    assert curves(fit(corpus)[1]) == curves(fit(corpus, config=str(annotating))[1])
+def test_updates_equal_spacys_own(corpus: Corpus, tmp_path: Path) -> None:
+    # Annotating components are updated by nlp.update; the tensor that tok2vec sets does not affect the NER.
+    annotating = '[training]\nannotating_components = ["tok2vec"]'
+    config = changed_config(tmp_path / "annotating.cfg", "[training]", annotating)
+    assert curves(train(corpus)[1]) == curves(train(corpus, config=config)[1])
 
 
-def test_a_model_is_trained_on_from_where_it_was(corpus: Corpus, tmp_path: Path) -> None:
-    first = SpacyTrainer("xx", 0.2, 3, 0.01, 100, 0, 0)
-    told: list[Epoch] = []
-    try:
-        best = first.train(corpus.train, corpus.dev, told.append)
-        first.save(tmp_path)
-        first.load(tmp_path)
-        first.pipeline().to_disk(tmp_path / "model")
-    finally:
-        first.close()
-    # With next to no learning rate the model stays what it was.
-    _, epochs, _ = fit(corpus, size=20, epochs=1, lr=1e-12, init=str(tmp_path / "model"))
-    assert epochs[0].scores["dev_f1"] == pytest.approx(told[best - 1].scores["dev_f1"])
-    assert epochs[0].scores["dev_f1"] > 0.5 > fit(corpus, size=20, epochs=1, lr=1e-12)[1][0].scores["dev_f1"]
+def test_init_continues_training(corpus: Corpus, tmp_path: Path) -> None:
+    epochs: list[Epoch] = []
+    with trainer_with(epochs=3, lr=0.01) as trainer:
+        best = trainer.train(corpus.train, corpus.dev, epochs.append)
+        trainer.save(tmp_path)
+        trainer.load(tmp_path)
+        trainer.pipeline().to_disk(tmp_path / "model")
+    # With a learning rate near 0 the model stays as it was.
+    _, [continued], _ = train(corpus, size=20, epochs=1, lr=1e-12, init=str(tmp_path / "model"))
+    _, [untrained], _ = train(corpus, size=20, epochs=1, lr=1e-12)
+    assert continued.scores["dev_f1"] == pytest.approx(epochs[best - 1].scores["dev_f1"])
+    assert continued.scores["dev_f1"] > 0.5 > untrained.scores["dev_f1"]
 
-    strange = tuple(Sentence.from_tokens(["Ulm", "ruht"], ["B-ORG", "O"]) for _ in range(3))
-    again = SpacyTrainer("xx", 0.2, 1, 0.01, 100, 0, 0, init=str(tmp_path / "model"))
-    try:
-        with pytest.raises(BadInput) as caught:
-            again.train(strange, corpus.dev, told.append)
-    finally:
-        again.close()
+    unknown = tuple(Sentence.from_tokens(["Ulm", "ruht"], ["B-ORG", "O"]) for _ in range(3))
+    with trainer_with(init=str(tmp_path / "model")) as trainer, pytest.raises(BadInput) as caught:
+        trainer.train(unknown, corpus.dev, ignore)
     assert str(caught.value) == (
-        "the corpus has the labels ORG, which the model to train on from lacks; give a corpus with its labels (LOC,"
-        " PER), or train from nothing"
+        "the corpus has the labels ORG, unknown to the `init` model; use a corpus with its labels (LOC, PER), or train"
+        " without init"
     )
 
 
-def test_spacy_itself_trains_the_logged_config_on_the_logged_data(corpus: Corpus, tmp_path: Path) -> None:
+def test_spacy_trains_the_logged_config_on_the_logged_data(corpus: Corpus, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
-    trainer = SpacyTrainer("xx", 0.2, 6, 0.01, 100, patience=5, seed=0)
-    try:
+    with trainer_with(epochs=6, lr=0.01, patience=5) as trainer:
         best = trainer.train(corpus.train, corpus.dev, epochs.append)
         trainer.save(tmp_path)
-    finally:
-        trainer.close()
     command = [sys.executable, "-m", "spacy", "train", "config.cfg", "--output", "out"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     theirs = json.loads((tmp_path / "out" / "model-best" / "meta.json").read_text(encoding="utf-8"))
@@ -230,11 +242,120 @@ def test_spacy_itself_trains_the_logged_config_on_the_logged_data(corpus: Corpus
     assert theirs["performance"]["ents_f"] > 0.9
 
 
-def test_without_text_no_corpus_is_written(corpus: Corpus, tmp_path: Path) -> None:
-    trainer = SpacyTrainer("xx", 0.2, 1, 0.01, 100, 0, 0, log_text=False)
-    try:
-        trainer.train(corpus.train[:5], corpus.dev, lambda epoch: None)
+def test_log_text_no_writes_no_corpus(corpus: Corpus, tmp_path: Path) -> None:
+    with trainer_with(epochs=1, log_text=False) as trainer:
+        trainer.train(corpus.train[:5], corpus.dev, ignore)
         trainer.save(tmp_path)
-    finally:
-        trainer.close()
     assert [file.name for file in tmp_path.iterdir() if file.name != "temporary"] == ["config.cfg"]
+
+
+@pytest.mark.parametrize("log_text", [True, False])
+def test_model_keeps_no_strings_of_dev_and_test(log_text: bool, corpus: Corpus, tmp_path: Path) -> None:
+    dev = (*corpus.dev, Sentence.from_tokens(["Quäwort", "in", "Ölbröxz"], ["B-PER", "O", "B-LOC"]))
+    test = (Sentence.from_tokens(["Zyxkowski,", "§7b"], ["B-PER", "O"]),)
+
+    def strings_after(dev: Sequence[Sentence], test: Sequence[Sentence]) -> set[str]:
+        with trainer_with(log_text=log_text) as trainer:
+            trainer.train(corpus.train[:10], dev, ignore)
+            trainer.save(tmp_path)
+            trainer.load(tmp_path)
+            trainer.predict(test)
+            trainer.tokens([sentence.text for sentence in test])
+            trainer.pipeline().to_disk(tmp_path / "model")
+        return set(json.loads((tmp_path / "model" / "vocab" / "strings.json").read_text(encoding="utf-8")))
+
+    strings = strings_after(dev, test)
+    assert "Frida" in strings
+    assert strings == strings_after(corpus.train[:10], corpus.train[:10])
+
+
+def test_resumes_from_a_checkpoint(corpus: Corpus, checkpoint: Checkpoint) -> None:
+    whole = train(corpus, epochs=5)
+
+    def stop_after_two(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint)
+    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint)
+    state = checkpoint.load()
+    assert state is not None
+    assert curves(state.epochs) == curves(whole[1])
+    assert (best, curves(epochs), predicted) == (whole[0], curves(whole[1])[2:], whole[2])
+
+
+def test_rejects_the_checkpoint_of_another_config(corpus: Corpus, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    config = changed_config(tmp_path / "mine.cfg", "hidden_width = 64", "hidden_width = 32")
+    train(corpus, size=5, epochs=1, config=config, checkpoint=checkpoint)
+    changed_config(tmp_path / "mine.cfg", "hidden_width = 64", "hidden_width = 48")
+    with pytest.raises(BadInput) as caught:
+        train(corpus, size=5, epochs=2, config=config, checkpoint=checkpoint)
+    assert str(caught.value) == "the config differs from the resumed run's; restore it"
+
+
+def test_rejects_weights_of_another_pipeline(corpus: Corpus, checkpoint: Checkpoint) -> None:
+    train(corpus, size=60, epochs=1, checkpoint=checkpoint)
+    one_label = tuple(Sentence.from_tokens(["Ulm", "ruht"], ["B-LOC", "O"]) for _ in range(3))
+    with trainer_with(epochs=1, checkpoint=checkpoint) as trainer, pytest.raises(BadInput) as caught:
+        trainer.train(one_label, corpus.dev, ignore)
+    assert str(caught.value) == "the checkpoint's weights do not fit the pipeline; start a new run"
+
+
+def test_training_survives_a_failing_checkpoint(
+    corpus: Corpus, checkpoint: Checkpoint, recwarn: pytest.WarningsRecorder
+) -> None:
+    def lose_the_folder(epoch: Epoch) -> None:
+        shutil.rmtree(checkpoint.folder, ignore_errors=True)
+
+    whole, cut = train(corpus, epochs=3), train(corpus, epochs=3, on_epoch=lose_the_folder, checkpoint=checkpoint)
+    assert (whole[0], curves(whole[1]), whole[2]) == (cut[0], curves(cut[1]), cut[2])
+    problem = f"can't write checkpoints to {checkpoint.folder} (No such file or directory)"
+    # The same text each time, so that it is shown once.
+    assert {str(warning.message) for warning in recwarn if "checkpoints" in str(warning.message)} == {
+        f"{problem}; training continues, but resuming it would repeat epochs"
+    }
+
+
+class ScaleShim(Shim):
+    """A layer's part in another library: it multiplies by a factor, which each update raises by 1."""
+
+    def finish_update(self, optimizer: Any) -> None:
+        self._model += 1
+
+    def to_bytes(self) -> bytes:
+        return str(self._model).encode()
+
+    def from_bytes(self, data: bytes) -> "ScaleShim":
+        self._model = int(data)
+        return self
+
+
+@registry.architectures("tests.ScaledTok2Vec.v1")
+def scaled_tok2vec(tok2vec: Any) -> Any:
+    def forward(model: Any, docs: Any, is_train: bool) -> Any:
+        return model.layers[0](docs, is_train)
+
+    def initialize(model: Any, X: Any = None, Y: Any = None) -> None:
+        model.layers[0].initialize(X, Y)
+
+    dims = {"nO": tok2vec.get_dim("nO")}
+    return Model("scaled", forward, init=initialize, layers=[tok2vec], shims=[ScaleShim(1)], dims=dims)
+
+
+def test_layers_of_another_library_mean_no_checkpoints(
+    corpus: Corpus, checkpoint: Checkpoint, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    wrapped = OUR_CONFIG.read_text(encoding="utf-8").replace(
+        "components.tok2vec.model", "components.tok2vec.model.tok2vec"
+    )
+    wrapper = '[components.tok2vec.model]\n@architectures = "tests.ScaledTok2Vec.v1"\n\n'
+    wrapped = wrapped.replace("[components.tok2vec.model.tok2vec]", f"{wrapper}[components.tok2vec.model.tok2vec]", 1)
+    (tmp_path / "shim.cfg").write_text(wrapped, encoding="utf-8")
+    with trainer_with(config=str(tmp_path / "shim.cfg"), epochs=2, lr=1e-12, checkpoint=checkpoint) as trainer:
+        assert trainer.train(corpus.train[:5], corpus.dev, ignore) == 1
+        layers = trainer.pipeline().get_pipe("tok2vec").model.walk()
+        assert [shim._model for layer in layers for shim in layer.shims] == [2]  # as after the first epoch, the best
+    assert checkpoint.load() is None
+    [message] = [str(warning.message) for warning in recwarn if "checkpoints" in str(warning.message)]
+    assert message.startswith("no checkpoints: the pipeline has layers of another library than thinc")

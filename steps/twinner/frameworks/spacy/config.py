@@ -1,4 +1,4 @@
-"""The spaCy config that is trained: ours, a user's, or an earlier model's, with the step's parameters filled in."""
+"""The spaCy config to train: ours, a user's, or an earlier model's, with the step's parameters filled in."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,44 +12,51 @@ from thinc.api import Config
 
 from twinner.errors import BadInput
 
-OURS = Path(__file__).with_name("default.cfg")
+OUR_CONFIG = Path(__file__).with_name("default.cfg")
 READER = "spacy.Corpus.v1"
 
 
 def training_config(
     overrides: Mapping[str, object], paths: Mapping[str, Path], config: str = "", vectors: str = "", init: str = ""
 ) -> Config:
-    """The config to train, whole but for spaCy's own defaults, and checked like `spacy debug config` does.
+    """Return the complete config to train, after the checks of `spacy debug config`.
 
-    overrides: values by their place, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
-    config: a user's file that takes the place of ours. vectors: a package or folder. init: a folder with a spaCy
-    model; its pipeline is trained on.
-    Errors: BadInput for a config that is none or trains no NER, for vectors or a model that can't be loaded, and for
-    two of the three together that exclude each other. Warns of vectors of another language.
+    overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
+    config: a user's file, used instead of ours. vectors: a package or folder. init: a folder with a spaCy model, whose
+    pipeline is trained further.
+    Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be
+    loaded, and for init together with config or vectors. Warns about vectors of another language.
     """
     if init and (config or vectors):
         given = "config" if config else "vectors"
         raise BadInput(f"{given} and init are both given", f"leave {given} empty: init brings its own")
-    source = _load(init, "init", "name a run's model (runs:/ID/model) or a folder with a spaCy model") if init else None
-    file = Path(init, "config.cfg") if init else Path(config) if config else OURS
+    source = (
+        _load_model(init, "init", "name a run's model (runs:/ID/model) or a folder with a spaCy model")
+        if init
+        else None
+    )
+    file = Path(init, "config.cfg") if init else Path(config) if config else OUR_CONFIG
     if not file.is_file():
-        raise BadInput(f"the config {str(file)!r} is no file", "name a spaCy config, as `spacy init config` writes it")
+        raise BadInput(
+            f"the config {str(file)!r} is not a file", "name a spaCy config, as `spacy init config` writes it"
+        )
     try:
-        # A user's config may leave out what has a default, as `spacy init fill-config` would fill it in.
+        # Fill in spaCy's defaults, like `spacy init fill-config`.
         filled = Config(DEFAULT_CONFIG).merge(load_config(file))
-        for place, value in overrides.items():
-            _set(filled, place, value)
-        _read_from(filled, paths)
+        for name, value in overrides.items():
+            _set_value(filled, name, value)
+        _use_our_corpora(filled, paths)
         if vectors:
-            filled["paths"]["vectors"] = filled["initialize"]["vectors"] = _vectors(vectors, filled["nlp"]["lang"])
-            if file == OURS:
-                _set(filled, "components.tok2vec.model.embed.include_static_vectors", True)
+            filled["paths"]["vectors"] = filled["initialize"]["vectors"] = vectors
+            _check_vectors(vectors, filled["nlp"]["lang"])
+            if file == OUR_CONFIG:
+                _set_value(filled, "components.tok2vec.model.embed.include_static_vectors", True)
         if source is not None:
-            _start_from(filled, source, init)
+            _use_components_of(source, init, filled)
         names = filled["nlp"]["pipeline"]
         frozen = filled["training"]["frozen_components"]
         if "ner" in names and "ner" not in frozen:
-            _check(filled)
+            _check_buildable(filled)
     except BadInput:
         raise
     except Exception as error:
@@ -58,70 +65,68 @@ def training_config(
     if "ner" not in names:
         raise BadInput(f"the pipeline {names} has no ner", "add the component ner to nlp.pipeline", file)
     if "ner" in frozen:
-        raise BadInput(f"ner is among the frozen components {frozen}", "take it out of them", file)
+        raise BadInput(f"ner is one of the frozen components {frozen}", "unfreeze it", file)
     return filled
 
 
-def language_of(config: str) -> str:
-    """The language of a spaCy config, such as `de`; `auto` where it can't be read, for `training_config` to refuse."""
+def config_language(config: str) -> str:
+    """Return the language of a spaCy config, such as `de`; `auto` if it can't be read (`training_config` says why)."""
     try:
         return str(load_config(config).interpolate()["nlp"]["lang"])
     except Exception:
         return "auto"
 
 
-def _set(config: Config, place: str, value: object) -> None:
+def _set_value(config: Config, dotted_name: str, value: object) -> None:
     section = config
-    *path, name = place.split(".")
-    for part in path:
+    *sections, name = dotted_name.split(".")
+    for part in sections:
         section = section.setdefault(part, {})
     section[name] = value
 
 
-def _read_from(config: Config, paths: Mapping[str, Path]) -> None:
-    """Let the config read our corpora, whatever it read; what else a reader of spaCy's kind was told stays."""
+def _use_our_corpora(config: Config, paths: Mapping[str, Path]) -> None:
+    """Make the config read our corpora; other options of spaCy's own reader stay as they are."""
     for split, path in paths.items():
-        _set(config, f"paths.{split}", str(path))
+        _set_value(config, f"paths.{split}", str(path))
         reader = config["corpora"].get(split, {})
-        kept = reader if reader.get("@readers") == READER else DEFAULT_CONFIG["corpora"][split]
-        config["corpora"][split] = kept | {"path": f"${{paths.{split}}}"}
+        options = reader if reader.get("@readers") == READER else DEFAULT_CONFIG["corpora"][split]
+        config["corpora"][split] = options | {"path": f"${{paths.{split}}}"}
         config["training"][f"{split}_corpus"] = f"corpora.{split}"
 
 
-def _start_from(config: Config, source: Language, folder: str) -> None:
-    """Take every component from a model, with its weights, and its vectors if it has any."""
+def _use_components_of(source: Language, folder: str, config: Config) -> None:
+    """Source every component from a model, with its weights, and its vectors if it has any."""
     config["components"] = {name: {"source": folder} for name in source.pipe_names}
-    if config["nlp"]["lang"] == "xx":  # the corpus says nothing of its language
+    if config["nlp"]["lang"] == "xx":  # the corpus does not say its language
         config["nlp"]["lang"] = source.lang
     config["nlp"]["pipeline"] = list(source.pipe_names)
     config["paths"]["vectors"] = folder if source.vocab.vectors_length else None
     config["initialize"] |= {"vectors": config["paths"]["vectors"], "init_tok2vec": None, "components": {}}
 
 
-def _check(config: Config) -> None:
-    """Build what the config names, to meet what it lacks before any training; as `spacy debug config` does."""
+def _check_buildable(config: Config) -> None:
+    """Build everything that the config names, like `spacy debug config`, so that errors come before the training."""
     load_model_from_config(config, auto_fill=True)
-    whole = config.interpolate()
-    registry.resolve(whole["initialize"], schema=ConfigSchemaInit)
-    training = registry.resolve(whole["training"], schema=ConfigSchemaTraining)
-    resolve_dot_names(whole, [training["train_corpus"], training["dev_corpus"]])
+    interpolated = config.interpolate()
+    registry.resolve(interpolated["initialize"], schema=ConfigSchemaInit)
+    training = registry.resolve(interpolated["training"], schema=ConfigSchemaTraining)
+    resolve_dot_names(interpolated, [training["train_corpus"], training["dev_corpus"]])
 
 
-def _vectors(name: str, lang: str) -> str:
-    other = _load(name, "vectors", "install the package or name a folder").lang
+def _check_vectors(name: str, lang: str) -> None:
+    other = _load_model(name, "vectors", "install the package or name a folder").lang
     if other != lang:
         warnings.warn(
-            f"the vectors {name!r} are of the language {other!r}, the corpus is read as {lang!r};"
-            " say lang if that is wrong",
+            f"the vectors {name!r} have the language {other!r}, the corpus has {lang!r}; set lang if that is wrong",
             UserWarning,
             stacklevel=3,
         )
-    return name
 
 
-def _load(name: str, parameter: str, advice: str) -> Language:
+def _load_model(name: str, parameter: str, remedy: str) -> Language:
     try:
         return spacy.load(name)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise BadInput(f"{parameter}={name!r} can't be loaded by spaCy: {reason}", advice) from None
+        raise BadInput(f"{parameter}={name!r} can't be loaded by spaCy: {reason}", remedy) from None

@@ -1,4 +1,4 @@
-"""Entities of raw text by a saved spaCy model; imported where the model is served."""
+"""Find entities in raw text with a saved spaCy model; imported where the model is served."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

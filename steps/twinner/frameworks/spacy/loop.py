@@ -1,0 +1,184 @@
+"""The training loop, an epoch at a time, over spaCy's readers, batcher, optimizer and updates.
+
+spaCy's own loop counts steps: it evaluates between epochs, not after each, and can't resume.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.training import Example
+from spacy.training.loop import subdivide_batch
+from spacy.util import registry, resolve_dot_names
+from thinc.api import Model, fix_random_seed, get_current_ops
+from thinc.backends import get_array_ops
+
+from twinner.errors import BadInput
+
+UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
+MOMENTS = ("mom1", "mom2", "averages")  # arrays of the optimizer, by layer and parameter
+COUNTS = ("nr_update", "last_seen")  # whole numbers of the optimizer, by layer and parameter
+
+
+class TrainingLoop:
+    """The updates of a training, an epoch at a time.
+
+    Each epoch is seeded anew, also for the order of its sentences, so it follows from the weights, the optimizer's
+    state, the seed and its number alone: these are all that a resumed training needs.
+    """
+
+    def __init__(self, nlp: Language, seed: int) -> None:
+        """Read the training examples and make the optimizer and the batcher as the pipeline's config says."""
+        config = nlp.config.interpolate()
+        settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
+        (read_examples,) = resolve_dot_names(config, [settings["train_corpus"]])
+        self.steps_of_last_epoch = 0
+        self._nlp = nlp
+        self._seed = seed
+        self._settings = settings
+        self._optimizer = settings["optimizer"]
+        self._examples = list(read_examples(nlp))
+        self._step = 0
+        self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
+        # Other components, and annotating ones, may change the examples.
+        known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
+        self._reuse_examples = known and not settings["annotating_components"]
+
+    def run_epoch(self, number: int) -> float:
+        """Update the model with every example once; return the summed loss of the NER. number: from 1."""
+        settings = self._settings
+        losses: dict[str, float] = {}
+        for batch in self._batches(number):
+            if settings["before_update"]:
+                settings["before_update"](self._nlp, {"step": self._step, "epoch": number - 1})
+            for part in subdivide_batch(batch, settings["accumulate_gradient"]):
+                self._update(part, losses)
+            for pipe in self._updated:
+                pipe.finish_update(self._optimizer)
+            self._count_step()
+        return float(losses["ner"])
+
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """Use the running means of the weights within the block, if the optimizer keeps them."""
+        return self._nlp.use_params(self._optimizer.averages or {})
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the weights and the optimizer's state, as named arrays for `restore`."""
+        state = {f"weights/{name}": weights for name, weights in weights_of(self._nlp).items()}
+        keys = _optimizer_keys(self._nlp)
+        for group in (*MOMENTS, *COUNTS):
+            values = getattr(self._optimizer, group) or {}
+            state |= {f"{group}/{name}": _to_numpy(values[key]) for name, key in keys.items() if key in values}
+        return state
+
+    def restore(self, epochs: int, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue after this number of epochs, from what `state` returned then.
+
+        Raises BadInput if the state does not fit the pipeline.
+        """
+        for number in range(1, epochs + 1):  # schedules of rates and batch sizes can only be stepped through
+            for _ in self._batches(number):
+                self._count_step()
+        groups = {
+            group: {name.partition("/")[2]: array for name, array in state.items() if name.startswith(f"{group}/")}
+            for group in ("weights", *MOMENTS, *COUNTS)
+        }
+        keys = _optimizer_keys(self._nlp)
+        known = all(groups[group].keys() <= keys.keys() for group in (*MOMENTS, *COUNTS))
+        if not known or _shapes(groups["weights"]) != _shapes(weights_of(self._nlp)):
+            raise BadInput("the checkpoint's weights do not fit the pipeline", "start a new run")
+        set_weights(self._nlp, groups["weights"])
+        ops = get_current_ops()
+        for group in MOMENTS:
+            if (values := getattr(self._optimizer, group)) is not None:  # an optimizer may keep no averages
+                values.update({keys[name]: ops.asarray(array) for name, array in groups[group].items()})
+        for group in COUNTS:
+            getattr(self._optimizer, group).update({keys[name]: int(array) for name, array in groups[group].items()})
+
+    def _update(self, batch: list[Example], losses: dict[str, float]) -> None:
+        """Update like `nlp.update`, which copies the examples, and so aligns their tokens again, at every step."""
+        settings = self._settings
+        if self._reuse_examples:
+            for pipe in self._updated:
+                pipe.update(batch, drop=settings["dropout"], losses=losses)
+        else:
+            self._nlp.update(
+                batch,
+                drop=settings["dropout"],
+                losses=losses,
+                sgd=False,
+                exclude=settings["frozen_components"],
+                annotates=settings["annotating_components"],
+            )
+
+    def _batches(self, number: int) -> Iterator[list[Example]]:
+        fix_random_seed(random.Random(f"{self._seed} {number}").getrandbits(32))
+        self.steps_of_last_epoch = 0
+        shuffled = random.sample(self._examples, len(self._examples))
+        yield from self._settings["batcher"](shuffled)
+
+    def _count_step(self) -> None:
+        self._optimizer.step_schedules()
+        self._step += 1
+        self.steps_of_last_epoch += 1
+
+
+def weights_of(nlp: Language) -> dict[str, NDArray[Any]]:
+    """Return copies of the weights of all components, by names that are the same in every process."""
+    weights = {}
+    for place, layer in _layers(nlp):
+        for param in layer.param_names:
+            if layer.has_param(param):
+                weights[f"{place}/{param}"] = _to_numpy(layer.get_param(param)).copy()
+        for number, shim in enumerate(layer.shims):
+            weights[f"{place}/shim {number}"] = np.frombuffer(shim.to_bytes(), dtype=np.uint8)
+        if UNSEEN in layer.attrs:
+            weights[f"{place}/{UNSEEN}"] = np.array(sorted(layer.attrs[UNSEEN]), dtype=np.int64)
+    return weights
+
+
+def set_weights(nlp: Language, weights: Mapping[str, NDArray[Any]]) -> None:
+    """Set the weights of all components to what `weights_of` returned for the same pipeline."""
+    for place, layer in _layers(nlp):
+        for param in layer.param_names:
+            if layer.has_param(param):
+                layer.set_param(param, layer.ops.asarray(weights[f"{place}/{param}"]))
+        for number, shim in enumerate(layer.shims):
+            shim.from_bytes(weights[f"{place}/shim {number}"].tobytes())
+        if UNSEEN in layer.attrs:
+            layer.attrs[UNSEEN] = set(weights[f"{place}/{UNSEEN}"].tolist())
+
+
+def has_shims(nlp: Language) -> bool:
+    """Whether there are layers of another library, such as PyTorch: loading their bytes may run code."""
+    return any(layer.shims for _, layer in _layers(nlp))
+
+
+def _trainable(nlp: Language) -> list[tuple[str, Any]]:
+    return [(name, pipe) for name, pipe in nlp.pipeline if getattr(pipe, "is_trainable", False)]
+
+
+def _layers(nlp: Language) -> Iterator[tuple[str, Model]]:
+    """Yield the layers of all components with their place, which is the same in every process, unlike their ids."""
+    for name, pipe in _trainable(nlp):
+        for number, layer in enumerate(pipe.model.walk()):
+            yield f"{name}/{number}", layer
+
+
+def _optimizer_keys(nlp: Language) -> dict[str, tuple[int, str]]:
+    """The optimizer's key of each parameter, by the names of `weights_of`."""
+    return {f"{place}/{param}": (layer.id, param) for place, layer in _layers(nlp) for param in layer.param_names}
+
+
+def _to_numpy(value: Any) -> NDArray[Any]:
+    """Copy arrays of any device, and numbers, to NumPy."""
+    return np.asarray(value) if isinstance(value, int) else get_array_ops(value).to_numpy(value)
+
+
+def _shapes(weights: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in weights.items() if not name.endswith(UNSEEN)}
