@@ -12,7 +12,7 @@ from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
 from twinner.frameworks.spacy.config import config_language
 from twinner.frameworks.spacy.trainer import SpacyTrainer
-from twinner.tracking import write as tracking
+from twinner.tracking.registry import download_model
 from twinner.training.resume import resumed_settings
 from twinner.training.run import Result, train_and_track
 
@@ -67,7 +67,7 @@ def spacy_train(
 
 def spacy_model(name: str, folder: Path) -> str:
     """Return the local folder of a spaCy model: a model in MLflow is downloaded to `folder`, any other is a folder."""
-    place = tracking.download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
+    place = download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
     for part in ("model.spacy", "model/model.spacy"):  # as MLflow and as `export` write it
         if (place / part).is_dir():
             return str(place / part)

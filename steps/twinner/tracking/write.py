@@ -21,7 +21,6 @@ from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.tracking.datasets import SplitDataset
-from twinner.tracking.registry import download_model  # noqa: F401
 
 LONGEST_TAG = 5000  # characters that every store accepts
 LONGEST_REASON = 300  # characters of a library's own words
@@ -269,29 +268,6 @@ def tracked_run(step: str, resume: str = "", keep_text: bool = True) -> Iterator
             error.add_note(f"The run could not be marked {status}: {' '.join(str(second).split())[:LONGEST_REASON]}")
         raise
     run.end()
-
-
-def unfinished_run(run_id: str, step: str) -> dict[str, str]:
-    """Return the params of a run of this step that can be resumed, as the store spells them.
-
-    Errors: BadInput for a run that is unknown, deleted, finished, or of another step.
-    """
-    given = f"resume={run_id}"
-    try:
-        run = mlflow.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        advice = "give the id of a run in this tracking store (MLFLOW_TRACKING_URI)"
-        raise BadInput(f"{given}: there is no such run", advice) from None
-    of_step = run.data.tags.get("twinner.step", "no step of this project")
-    if of_step != step:
-        raise BadInput(f"{given}: that is a run of {of_step}", f"give a run of {step}")
-    if run.info.lifecycle_stage == "deleted":
-        raise BadInput(f"{given}: that run is deleted", "restore it, or leave resume empty")
-    if run.info.status == "FINISHED":
-        raise BadInput(f"{given}: that run is finished", "continue from its model with init, or leave resume empty")
-    return dict(run.data.params)
 
 
 def fail_joined_run(message: str, status: str = "FAILED") -> None:

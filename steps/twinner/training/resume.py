@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twinner.errors import BadInput
-from twinner.tracking import write as tracking
 from twinner.tracking.params import step_settings
+from twinner.tracking.read import unfinished_run
 
 # The data may have moved (its digest is checked), and these change where the results go, not what they are.
 CHANGEABLE = ("corpus", "test", "model_name", "export")
@@ -19,7 +19,7 @@ def resumed_settings(step: Callable[..., object], given: Mapping[str, Any]) -> d
     Raises BadInput for a run that can't be resumed, and for a setting that differs from the run's, except `CHANGEABLE`.
     """
     run_id = given["resume"]
-    logged = step_settings(tracking.unfinished_run(run_id, step.__name__))
+    logged = step_settings(unfinished_run(run_id, step.__name__))
     defaults = {name: parameter.default for name, parameter in inspect.signature(step).parameters.items()}
     settings = dict(given)
     for name, value in given.items():
