@@ -15,7 +15,6 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 from spacy_train import spacy_train
-from twinner import cli
 from twinner.errors import BadInput
 from twinner.training.resume import resumed_settings
 
@@ -148,7 +147,9 @@ def test_resumed_run_equals_an_uninterrupted_one(here: Place, monkeypatch: pytes
     assert standing.data.tags["twinner.resumed"] == run_id
     assert (standing.info.status, standing.data.metrics) == ("FINISHED", {})
 
-    assert refuse(run_id).startswith(f"resume={run_id}: that run has finished; ")
+    message = refuse(run_id)
+    assert message.startswith(f"resume={run_id}: ")
+    assert "finished" in message
 
 
 @pytest.mark.parametrize("registered", [True, False], ids=["registered", "not yet registered"])
@@ -217,6 +218,7 @@ def test_claims_the_run_before_reading_the_corpus(here: Place, killed: str, monk
 def test_one_of_two_simultaneous_resumes_trains(here: Place, killed: str) -> None:
     state = here.checkpoints / killed / "state"
     before = state.stat().st_mtime_ns
+    earlier_output = (here.folder / "output.txt").read_text(encoding="utf-8")
     processes = [here.start(f"--resume={killed}", "--epochs=500") for _ in range(2)]
     try:
         deadline = time.monotonic() + 120
@@ -232,8 +234,8 @@ def test_one_of_two_simultaneous_resumes_trains(here: Place, killed: str) -> Non
         for process in processes:
             process.kill()
             process.wait()
-    message = f"error: resume={killed}: that run is still training; wait for its end, or stop it first"
-    assert (here.folder / "output.txt").read_text(encoding="utf-8").count(message) == 1
+    output = (here.folder / "output.txt").read_text(encoding="utf-8").removeprefix(earlier_output)
+    assert output.count(f"error: resume={killed}: that run is still training; wait for its end, or stop it first") == 1
 
 
 def test_rejection_leaves_the_run_unchanged(
@@ -299,7 +301,7 @@ def test_rejects_a_run_of_the_other_framework(here: Place) -> None:
     run_id = here.client.create_run("0", tags={"twinner.step": "sparknlp_train"}).info.run_id
     here.client.set_terminated(run_id, "FAILED")
     message = refuse(run_id)
-    assert message.startswith(f"resume={run_id}: that run is ")
+    assert message.startswith(f"resume={run_id}: ")
     assert "sparknlp_train" in message
 
 
@@ -319,6 +321,8 @@ def test_rejects_a_damaged_checkpoint(here: Place, killed: str) -> None:
 
 
 def test_resume_needs_the_cache(here: Place, killed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TWINNER_CACHE", str(here.corpus / "train.conll"))
+    file = str(here.corpus / "train.conll")
+    process = here.start(f"--resume={killed}", "--epochs=500", TWINNER_CACHE=file)
+    assert process.wait(timeout=300) == 2
+    monkeypatch.setenv("TWINNER_CACHE", file)
     assert refuse(killed).endswith("; set TWINNER_CACHE to a folder that can be written to")
-    assert cli.status_of(spacy_train, [f"--resume={killed}"]) == 2

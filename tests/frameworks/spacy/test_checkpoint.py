@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,19 @@ try:
 except BadInput as error:
     print(error, flush=True)
 input()
+"""
+
+
+# Saves states without end, each filled with its number, and prints the number before.
+SAVE = """
+import numpy as np
+from twinner.frameworks.contract import Epoch
+from twinner.frameworks.spacy.checkpoint import Checkpoint, State
+checkpoint = Checkpoint("a-run")
+for number in range(1, 10**9):
+    print(number, flush=True)
+    epochs = (Epoch(1, 0.0, 0.0, 0.0, {"dev_f1": number}),)
+    checkpoint.save(State("", epochs, 1, {"W": np.full(10**6, number)}, {"W": np.full(10**6, number)}))
 """
 
 
@@ -75,13 +89,12 @@ def checkpoint() -> Iterator[Checkpoint]:
 
 
 @contextmanager
-def claiming_process() -> Iterator["subprocess.Popen[str]"]:
-    """A process that is ready to claim `a-run`."""
-    command = [sys.executable, "-c", CLAIM]
+def python(program: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs a program, and is killed when the block ends."""
+    command = [sys.executable, "-c", program]
     environment = os.environ | {"PYTHONPATH": str(STEPS)}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     try:
-        assert answer(process) == "ready"
         yield process
     finally:
         process.kill()
@@ -144,6 +157,22 @@ def test_partial_write_keeps_the_previous_state(checkpoint: Checkpoint) -> None:
     assert_equal(checkpoint.load(), state(2))
 
 
+@pytest.mark.parametrize("delay", [0, 0.003, 0.01, 0.03])
+def test_kill_during_a_save_leaves_a_whole_state(checkpoint: Checkpoint, delay: float) -> None:
+    with python(SAVE) as process:
+        while (number := int(answer(process))) < 3:
+            pass
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+    found = checkpoint.load()
+    assert found is not None
+    saved = found.epochs[0].scores["dev_f1"]
+    assert saved >= number - 1
+    for arrays in (found.training, found.best_weights):
+        assert np.array_equal(arrays["W"], np.full(10**6, saved))
+
+
 def test_remove_leaves_nothing(checkpoint: Checkpoint) -> None:
     checkpoint.save(state(1))
     checkpoint.remove()
@@ -188,7 +217,8 @@ def test_refuses_damaged_and_foreign_files_without_running_them(
 def test_one_of_two_racing_processes_gets_the_claim(checkpoint: Checkpoint) -> None:
     checkpoint.release()
     for _ in range(3):
-        with claiming_process() as first, claiming_process() as second:
+        with python(CLAIM) as first, python(CLAIM) as second:
+            assert [answer(first), answer(second)] == ["ready", "ready"]
             proceed(first)
             proceed(second)
             assert sorted([answer(first), answer(second)]) == ["claimed", STILL_TRAINING]
@@ -196,7 +226,8 @@ def test_one_of_two_racing_processes_gets_the_claim(checkpoint: Checkpoint) -> N
 
 def test_claim_ends_with_its_process(checkpoint: Checkpoint) -> None:
     checkpoint.release()
-    with claiming_process() as process:
+    with python(CLAIM) as process:
+        assert answer(process) == "ready"
         proceed(process)
         assert answer(process) == "claimed"
         with pytest.raises(BadInput) as caught:
