@@ -1,7 +1,8 @@
-"""What is read back from artifacts, and what is said of those that are missing, broken or of another test set."""
+"""Reading artifacts that are complete, missing, broken or of another test set."""
 
 import json
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 import pandas as pd
@@ -20,10 +21,10 @@ def evidence() -> Evidence:
 
 def place(run: str) -> Path:
     """The folder of a run's artifacts."""
-    return Path(mlflow.get_run(run).info.artifact_uri.removeprefix("file://"))
+    return Path(unquote(urlsplit(mlflow.get_run(run).info.artifact_uri).path))
 
 
-def test_tokens_tags_and_what_was_seen_come_back_by_sentence(experiment: str) -> None:
+def test_reads_predictions_by_sentence(experiment: str) -> None:
     run = log_training(sentences=SENTENCES, seen=["Anna"])
     found = evidence()
     one = found.predictions[run]
@@ -32,11 +33,11 @@ def test_tokens_tags_and_what_was_seen_come_back_by_sentence(experiment: str) ->
     assert one.predicted == [("B-PER", "O", "O"), ("B-LOC", "I-LOC")]
     assert one.seen == {(0, (0, 1, "PER")): True, (0, (2, 3, "LOC")): False, (1, (0, 2, "LOC")): False}
     assert one.f1 == pytest.approx(2 * 2 / (2 + 3))
-    assert found.support == {"PER": 1, "LOC": 2}  # counted, for the report's schemes are empty
+    assert found.support == {"PER": 1, "LOC": 2}  # counted, as the report's schemes are empty
     assert found.lacking == {}
 
 
-def test_rows_may_stand_in_any_order(experiment: str) -> None:
+def test_accepts_rows_in_any_order(experiment: str) -> None:
     run = log_training(sentences=SENTENCES)
     before = evidence().predictions[run]
     file = place(run) / "inference.parquet"
@@ -45,32 +46,32 @@ def test_rows_may_stand_in_any_order(experiment: str) -> None:
     assert (after.tokens, after.gold, after.predicted) == (before.tokens, before.gold, before.predicted)
 
 
-def test_the_support_is_that_of_the_entity_report_in_the_spelling_of_metrics(experiment: str) -> None:
+def test_reads_support_with_metric_labels(experiment: str) -> None:
     log_training(support={"DRUG": 7, "a&b": 2})
     log_training()
     assert evidence().support == {"DRUG": 7, "a_b": 2}
 
 
-def test_without_text_there_are_no_tokens(experiment: str) -> None:
+def test_reads_predictions_without_text(experiment: str) -> None:
     run = log_training(sentences=[("", gold, predicted) for _, gold, predicted in SENTENCES])
     assert evidence().predictions[run].tokens is None
 
 
-def test_a_run_that_holds_no_predictions_says_so(experiment: str) -> None:
+def test_notes_missing_predictions(experiment: str) -> None:
     run = log_training()
-    assert evidence().lacking == {run: "holds no inference.parquet"}
+    assert evidence().lacking == {run: "has no inference.parquet"}
 
 
-def test_a_deleted_artifact_is_as_good_as_none(experiment: str) -> None:
+def test_deleted_artifacts_count_as_missing(experiment: str) -> None:
     run = log_training(sentences=SENTENCES)
     for file in place(run).iterdir():
         file.unlink()
     place(run).rmdir()
-    assert evidence().lacking == {run: "holds no inference.parquet"}
+    assert evidence().lacking == {run: "has no inference.parquet"}
 
 
 @pytest.mark.parametrize("broken", ["parquet", "json", "columns", "tags", "shape"])
-def test_an_artifact_that_can_not_be_read_is_left_out(experiment: str, broken: str) -> None:
+def test_leaves_out_unreadable_artifacts(experiment: str, broken: str) -> None:
     run = log_training(sentences=SENTENCES)
     table = place(run) / "inference.parquet"
     if broken == "parquet":
@@ -85,10 +86,10 @@ def test_an_artifact_that_can_not_be_read_is_left_out(experiment: str, broken: s
         (place(run) / "entity_report.json").write_text(json.dumps(["entities"]), encoding="utf-8")
     found = evidence()
     assert found.predictions == {}
-    assert found.lacking[run].startswith("holds artifacts that can't be read (")
+    assert found.lacking[run].startswith("has artifacts that cannot be read (")
 
 
-def test_runs_whose_gold_tags_differ_are_not_compared(experiment: str) -> None:
+def test_leaves_out_runs_with_other_gold_tags(experiment: str) -> None:
     other = log_training(sentences=[("Anna in Ulm", "O O B-LOC", "O O O"), SENTENCES[1]])
     first = log_training(sentences=SENTENCES)  # the newest comes first
     found = evidence()
@@ -96,9 +97,7 @@ def test_runs_whose_gold_tags_differ_are_not_compared(experiment: str) -> None:
     assert found.lacking == {other: "was scored on other gold tags"}
 
 
-def test_what_comes_over_a_network_is_kept_and_fetched_anew_once_it_has_changed(
-    experiment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_caches_remote_artifacts_until_they_change(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = log_training(sentences=SENTENCES)
     (run,) = find_training_runs()
     remote = Run(**{**vars(run), "artifact_uri": "s3://bucket/artifacts"})

@@ -13,9 +13,7 @@ from twinner import cli
 from twinner.errors import BadInput
 
 
-def test_the_step_writes_the_page_and_tells_where(
-    experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writes_and_logs_the_page(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log_training(params={"drop_rate": ".10"})
     log_training("sparknlp", params={"drop_rate": "0.5"})
     file = tmp_path / "page.html"
@@ -35,7 +33,7 @@ def test_the_step_writes_the_page_and_tells_where(
     assert len(list(csv.DictReader(mlflow.artifacts.load_text(f"{uri}/runs.csv").splitlines()))) == 2
 
 
-def test_the_files_beside_the_page_are_those_of_the_same_report(experiment: str, tmp_path: Path) -> None:
+def test_writes_data_beside_the_page(experiment: str, tmp_path: Path) -> None:
     log_training(name="only")
     (tmp_path / "runs.csv").write_text("of an earlier report")
     report(output=str(tmp_path / "page.html"))
@@ -53,19 +51,19 @@ def _umask() -> int:
     return mask
 
 
-def test_a_place_that_can_not_be_written_is_bad_input_before_any_run_is_made(experiment: str, tmp_path: Path) -> None:
+def test_rejects_unwritable_output_before_starting_a_run(experiment: str, tmp_path: Path) -> None:
     log_training()
     for place in (tmp_path, tmp_path / "missing" / "page.html", tmp_path / ("x" * 300)):
-        with pytest.raises(BadInput, match="the report can't be written"):
+        with pytest.raises(BadInput, match="cannot write the report to"):
             report(output=str(place))
     assert not mlflow.search_runs(filter_string="tags.twinner.step = 'report'", output_format="list")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
+def test_unreachable_server_fails_fast_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as taken:  # bound, but nobody listens
+    with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
         mlflow.set_tracking_uri(f"http://me:secret@127.0.0.1:{taken.getsockname()[1]}")
@@ -73,7 +71,7 @@ def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: the tracking store http://me:***@127.0.0.1:")
     assert "does not answer" in error
-    assert "see that it runs" in error
+    assert "check that it is running" in error
     assert "secret" not in error
 
 
@@ -81,13 +79,13 @@ def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
     ("arguments", "words"),
     [
         (["--experiments", "no such"], "there is no experiment 'no such'; use one of these: "),
-        (["--filter", "nonsense"], "the filter 'nonsense' is not understood: "),
+        (["--filter", "nonsense"], "cannot parse the filter 'nonsense': "),
         (["--metric", "test_f3"], "no finished run has the metric 'test_f3'; use one of these: "),
-        (["--drop-rate", "0.9"], "no training run has drop_rate 0.9; choose among those tried: 0.2"),
+        (["--drop-rate", "0.9"], "no training run has drop_rate 0.9; choose among the values tried: 0.2"),
         (["--log-text", "maybe"], "'maybe' is not one of 'yes', 'no'"),
     ],
 )
-def test_bad_input_ends_with_2_and_one_line(
+def test_bad_input_exits_2_with_one_line(
     experiment: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     log_training()

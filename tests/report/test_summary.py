@@ -1,4 +1,4 @@
-"""What other programs and the terminal get, held against what was logged."""
+"""The JSON, CSV and terminal output, compared with what was logged."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from twinner.report import build_report
 
 
 def only_test_set(text: str) -> dict[str, Any]:
-    """The one test set of a summary, which is JSON as other programs read it: no NaN, no Infinity."""
+    """Return the only test set of a summary, which must be strict JSON: no NaN, no Infinity."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -21,7 +21,7 @@ def only_test_set(text: str) -> dict[str, Any]:
     return found
 
 
-def test_the_summary_holds_the_answer(experiment: str) -> None:
+def test_summary_holds_the_result(experiment: str) -> None:
     best, second = log_two_with_predictions()
     found = only_test_set(build_report().summary)
     assert found["winner"]["run_id"] == best
@@ -38,7 +38,7 @@ def test_the_summary_holds_the_answer(experiment: str) -> None:
     assert "spaCy: train for more than 3 epochs" in [advice["what"] for advice in found["advice"]]
 
 
-def test_a_value_that_is_no_number_leaves_the_summary_valid(experiment: str) -> None:
+def test_summary_is_valid_json_with_nan_metrics(experiment: str) -> None:
     log_training(name="odd", metrics={"training_time": float("nan"), "test_time": float("inf")})
     failed = log_training(
         name="failed", test_f1=None, status="FAILED", tags={"twinner.test_digest": "aaaa000011112222"}
@@ -49,7 +49,7 @@ def test_a_value_that_is_no_number_leaves_the_summary_valid(experiment: str) -> 
     assert found["unranked"] == {failed: "FAILED"}
 
 
-def test_every_run_has_a_line_in_the_table(experiment: str) -> None:
+def test_csv_has_a_row_per_run(experiment: str) -> None:
     text = 'comma, "quote"\nline |'
     log_training(name="low", test_f1=0.7, params={"vectors": text})
     high = log_training("sparknlp", name="high", test_f1=0.9)
@@ -65,7 +65,7 @@ def test_every_run_has_a_line_in_the_table(experiment: str) -> None:
     assert rows[1]["params.vectors"] == rows[2]["error"] == text
 
 
-def test_the_terminal_gets_the_answer_and_a_table(experiment: str) -> None:
+def test_markdown_shows_result_and_table(experiment: str) -> None:
     best, _ = log_two_with_predictions()
     log_training(name="third", test_f1=0.5, params={"drop_rate": "0.1"})
     for number in range(20):
@@ -86,7 +86,7 @@ def test_the_terminal_gets_the_answer_and_a_table(experiment: str) -> None:
     assert "3 more runs are on the page." in lines
 
 
-def test_hostile_names_do_nothing_to_the_terminal(experiment: str) -> None:
+def test_terminal_output_has_no_control_characters(experiment: str) -> None:
     log_training(name="\x1b[31mred|\u202etxt\nline", test_f1=0.9)
     shown = build_report().markdown
     assert "\x1b" not in shown

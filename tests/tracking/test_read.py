@@ -5,9 +5,9 @@ from twinner.errors import BadInput
 from twinner.tracking.read import check_metric, find_training_runs, read_histories
 
 
-def test_only_training_runs_are_found_the_newest_first(experiment: str) -> None:
+def test_finds_training_runs_newest_first(experiment: str) -> None:
     first, second = log_training(name="first"), log_training("sparknlp", name="second")
-    log_training(name="went on elsewhere", tags={"twinner.resumed": "yes"})
+    log_training(name="stand-in for a resumed run", tags={"twinner.resumed": "yes"})
     with mlflow.start_run():
         mlflow.set_tag("twinner.step", "report")
     with mlflow.start_run():
@@ -17,7 +17,7 @@ def test_only_training_runs_are_found_the_newest_first(experiment: str) -> None:
     assert [run.framework for run in runs] == ["Spark NLP", "spaCy"]
 
 
-def test_a_run_that_failed_before_it_named_its_step_is_found(experiment: str) -> None:
+def test_finds_runs_with_usage_errors(experiment: str) -> None:
     with mlflow.start_run() as run:
         mlflow.set_tags({"mlflow.project.entryPoint": "spacy_train", "twinner.error": "epochs is 0; make it 1"})
     mlflow.MlflowClient().set_terminated(run.info.run_id, "FAILED")
@@ -25,7 +25,7 @@ def test_a_run_that_failed_before_it_named_its_step_is_found(experiment: str) ->
     assert (found.status, found.framework, found.error) == ("FAILED", "spaCy", "epochs is 0; make it 1")
 
 
-def test_experiments_are_given_by_name_or_id_and_the_filter_is_mlflows(experiment: str) -> None:
+def test_selects_experiments_and_filters(experiment: str) -> None:
     log_training(test_f1=0.5)
     better = log_training(test_f1=0.9)
     other = mlflow.create_experiment("another, with a comma")
@@ -35,7 +35,7 @@ def test_experiments_are_given_by_name_or_id_and_the_filter_is_mlflows(experimen
     assert [run.id for run in find_training_runs(f"{experiment},{other}", "metrics.test_f1 > 0.8")] == [third, better]
 
 
-def test_an_unknown_experiment_is_told_with_the_near_names(experiment: str) -> None:
+def test_unknown_experiment_suggests_similar_names(experiment: str) -> None:
     with pytest.raises(BadInput, match=f"there is no experiment '{experiment[:-2]}'; use one of these: .*{experiment}"):
         find_training_runs(experiment[:-2])
 
@@ -43,38 +43,38 @@ def test_an_unknown_experiment_is_told_with_the_near_names(experiment: str) -> N
 @pytest.mark.parametrize(
     "bad", ["nonsense", "metrics.test_f1 > 'a'", "params.lr = 3", "metrics.a = 1 or metrics.b = 1"]
 )
-def test_a_bad_filter_is_told_in_one_line(experiment: str, bad: str) -> None:
+def test_rejects_invalid_filter_in_one_line(experiment: str, bad: str) -> None:
     with pytest.raises(BadInput) as caught:
         find_training_runs(filter=bad)
-    assert f"the filter {bad!r} is not understood: " in str(caught.value)
+    assert f"cannot parse the filter {bad!r}: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_no_runs_says_how_to_make_one(experiment: str) -> None:
-    with pytest.raises(BadInput, match=r"no training runs in experiment \d+; make one with `mlflow run \. -e spacy"):
+    with pytest.raises(BadInput, match=r"no training runs in experiment 'test_no_runs.*'; make one with `mlflow run \. -e spacy"):
         find_training_runs()
 
 
-def test_a_metric_that_no_run_has_names_those_there_are(experiment: str) -> None:
+def test_unknown_metric_suggests_existing_ones(experiment: str) -> None:
     log_training()
     with pytest.raises(BadInput, match=r"no finished run has the metric 'f1'; use one of these: .*test_f1"):
         check_metric(find_training_runs(), "f1")
 
 
-def test_without_a_finished_run_the_newest_failure_is_told(experiment: str) -> None:
+def test_reports_newest_failure_if_none_finished(experiment: str) -> None:
     log_training(test_f1=None, status="FAILED", tags={"twinner.error": "no entity at all; annotate some"})
     log_training(test_f1=None, status="RUNNING")
     with pytest.raises(BadInput, match=r"no finished training run \(1 RUNNING, 1 FAILED; the newest failure: no ent"):
         check_metric(find_training_runs(), "test_f1")
 
 
-def test_a_value_that_is_no_number_can_not_win(experiment: str) -> None:
+def test_nan_cannot_win(experiment: str) -> None:
     log_training(test_f1=float("nan"))
-    with pytest.raises(BadInput, match="a value of 'test_f1' that is a number"):
+    with pytest.raises(BadInput, match="no finished run has both a finite 'test_f1' and the tag"):
         check_metric(find_training_runs(), "test_f1")
 
 
-def test_histories_are_by_epoch_and_the_later_value_of_a_step_counts(experiment: str) -> None:
+def test_later_value_of_an_epoch_counts(experiment: str) -> None:
     run = log_training(token_f1=(0.5, 0.6))
     client = mlflow.MlflowClient()
     client.log_metric(run, "dev_token_f1", 0.7, step=2, timestamp=2**42)
