@@ -78,10 +78,10 @@ def _training_length(run: Run, histories: History) -> list[Advice]:
     best_epoch, best = max(points, key=lambda point: (point[1], -point[0]))
     if best_epoch == last and final > earlier:
         why = f"{metric} was still rising at the end, from {earlier:.3f} (epoch {before}) to {final:.3f} (epoch {last})"
-        return [Advice(f"{framework}: train for more than {last} epochs", f"In {run.name}, {why}.")]
+        return [Advice(f"{framework}: train for more than {last} epochs", f"In {run.label}, {why}.")]
     if best_epoch <= last / 2 and best - final >= MIN_OVERSHOOT:
         why = f"{metric} peaked at epoch {best_epoch} ({best:.3f}) and ended at {final:.3f} (epoch {last})"
-        return [Advice(f"{framework}: try a higher drop_rate or fewer epochs", f"In {run.name}, {why}.")]
+        return [Advice(f"{framework}: try a higher drop_rate or fewer epochs", f"In {run.label}, {why}.")]
     return []
 
 
@@ -110,7 +110,7 @@ def _seeds(section: Section, settings: Sequence[Setting]) -> list[Advice]:
     own = next(setting for setting in settings if any(run.id == winner.id for run in setting.runs))
     spread = own.spread(metric)
     if spread is None:
-        if second is None:
+        if second is None or section.experiment:
             return []
         repeat = "Repeat the winner with other seeds, such as seed=1 and seed=2"
         lead = f"its lead is {section.margin(second)}"

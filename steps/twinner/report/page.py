@@ -27,6 +27,7 @@ from twinner.tracking.read import (
     find_training_runs,
     kept_epoch_metric,
     link_to_run,
+    printable,
     score_kept_epochs,
 )
 
@@ -101,9 +102,9 @@ def build_report(
 
 
 def _title(section: Section, winner: Run) -> str:
-    leader = winner.framework or winner.name
+    leader = winner.framework or winner.label
     where = f"on {winner.corpus}" if winner.corpus else f"in {section.experiment}" if section.experiment else ""
-    return " ".join(f"{leader} leads {where} with {section.metric} {_value(winner, section.metric)}".split())
+    return printable(f"{leader} leads {where} with {section.metric} {_value(winner, section.metric)}")
 
 
 def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def _notes(found: Findings, log_text: bool) -> list[str]:
     if not section.ranked:
         return []
     notes = []
-    without = [run.name for run in section.unranked if run.status == "FINISHED"]
+    without = [run.label for run in section.unranked if run.status == "FINISHED"]
     if without:
         notes.append(f"Not ranked, as {section.metric} is missing or not finite: {_listed(without)}.")
     if len(section.differing) > MAX_COLUMNS:
@@ -197,21 +198,21 @@ def _notes(found: Findings, log_text: bool) -> list[str]:
         notes.append(f"The other plots show the {MAX_PLOTTED} best runs; lines through means include all runs.")
     for curve in CURVES[:2]:
         drawn = [run for setting in found.drawn for run in setting.runs]
-        without = [run.name for run in drawn if (run.id, curve) not in found.histories]
+        without = [run.label for run in drawn if (run.id, curve) not in found.histories]
         if without:
             notes.append(f"No curve of {curve}, which was not logged, for: {_listed(without)}.")
     if not section.labels:
         notes.append("No scores by label: no run has metrics named test_f1_<LABEL>.")
     elif not evidence.support:
         notes.append("The number of mentions by label is unknown: no top run has it in entity_report.json.")
-    names = {run.id: run.name for run in found.top}
+    names = {run.id: run.label for run in found.top}
     for identity, reason in evidence.lacking.items():
         notes.append(f"No interval, comparison or errors for {names[identity]}: it {reason}.")
     for run in found.top:
         if run.id in evidence.predictions and (logged := run.score("test_f1")) is not None:
             recomputed = evidence.predictions[run.id].f1
             if abs(logged - recomputed) > 0.0005:
-                notes.append(f"{run.name} logged test_f1 {logged:.4f}, but its predictions give {recomputed:.4f}.")
+                notes.append(f"{run.label} logged test_f1 {logged:.4f}, but its predictions give {recomputed:.4f}.")
     if len(evidence.predictions) > 1:
         if not log_text:
             notes.append("Sentences are not shown: log_text=no leaves the corpus's text out.")

@@ -57,10 +57,10 @@ def markdown(title: str, counts: str, findings: Sequence[Findings]) -> str:
         lines += ["", f"## {printable(_heading(section))}", ""]
         winner = section.winner
         if winner:
-            framework = f" ({printable(winner.framework)})" if winner.framework else ""
-            lines.append(f"- winner: {printable(winner.name)}{framework}, {_result(found, winner)}")
+            framework = f" ({winner.framework})" if winner.framework else ""
+            lines.append(f"- winner: {winner.label}{framework}, {_result(found, winner)}")
             if section.runner_up:
-                lines.append(f"- runner-up: {printable(section.runner_up.name)}, {_behind(found, section.runner_up)}")
+                lines.append(f"- runner-up: {section.runner_up.label}, {_behind(found, section.runner_up)}")
             if found.command:
                 lines += [f"- model: `{winner.model_uri}`", f"- run it again: `{printable(found.command)}`"]
             lines.append("")
@@ -148,10 +148,13 @@ def _behind(found: Findings, run: Run) -> str:
 def _table(found: Findings) -> str:
     section = found.section
     measures = {title: key for title, key in MEASURES.items() if any(key in run.metrics for run in section.runs)}
-    if section.metric not in measures.values():
-        measures = {section.metric: section.metric, **measures}
     swept = list(dict.fromkeys(effect.parameter for effect in found.effects))
-    table = PrettyTable(["Rank", "Run", "Framework", *map(printable, swept), *map(printable, measures)])
+    fixed = ["Rank", "Run", "Framework", *swept]
+    if section.metric not in measures.values():
+        # Titles must be unique, and other tools may log a metric called `Run` or `F1`.
+        title = section.metric if section.metric not in [*fixed, *MEASURES] else f"metric {section.metric}"
+        measures = {title: section.metric, **measures}
+    table = PrettyTable([*map(printable, [*fixed, *measures])])
     table.set_style(TableStyle.MARKDOWN)
     table.align = "r"
     table.align["Run"] = table.align["Framework"] = "l"
@@ -159,6 +162,7 @@ def _table(found: Findings) -> str:
     for run in section.runs[:MAX_ROWS]:
         values = [f"{run.metrics[key]:.4g}" if key in run.metrics else "–" for key in measures.values()]
         state = "" if run.status == "FINISHED" else f" ({run.status.lower()})"
-        cells = [ranks.get(run.id, "–"), f"{run.name}{state}", run.framework, *(run.params.get(p, "–") for p in swept)]
+        cells = [ranks.get(run.id, "–"), f"{run.label}{state}", run.framework or "–"]
+        cells += [run.params.get(name, "–") for name in swept]
         table.add_row([printable(cell).replace("|", "\\|") for cell in cells] + values)
     return str(table.get_string())

@@ -31,6 +31,8 @@ from twinner.tracking.params import plain_params, step_settings
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 MAX_REQUESTS = 8  # concurrent requests to the store
 MAX_REASON = 300  # characters of a library's message that we repeat
+MAX_LABEL = 80  # characters of a run's name on display
+MAX_FRAMEWORK = 32  # characters of an unknown framework's name
 MAX_PARENTS = 10  # ancestors of a run to look at
 INFINITY = 1.79e308  # SQL stores write infinity as the largest float
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
@@ -58,13 +60,18 @@ class Run:
     experiment: str = ""
 
     @cached_property
+    def label(self) -> str:
+        """The name for display: on one line, without control characters, at most 80 characters."""
+        return shorten(self.name, MAX_LABEL)
+
+    @cached_property
     def framework(self) -> str:
-        """The framework's title, or its name if it is not in `FRAMEWORKS`; empty if unknown."""
+        """The framework's title, or its name for display if it is not in `FRAMEWORKS`; empty if unknown."""
         name = self.tags.get("twinner.framework") or self.step.removesuffix("_train")
         if not name:
             flavors = _logged_flavors(self.tags)
             name = next((key for key, framework in FRAMEWORKS.items() if framework.flavor in flavors), "")
-        return FRAMEWORKS[name].title if name in FRAMEWORKS else name
+        return FRAMEWORKS[name].title if name in FRAMEWORKS else shorten(name, MAX_FRAMEWORK)
 
     @cached_property
     def step(self) -> str:
@@ -304,6 +311,12 @@ def link_to_run(run: Run) -> str:
 def printable(text: str) -> str:
     """Return a text on one line, safe for a terminal: control and direction characters are replaced."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return a printable text of at most `limit` characters."""
+    text = printable(text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _is_training(run: StoredRun, metrics: set[str]) -> bool:

@@ -81,9 +81,9 @@ def _draw_metric(
         )
         if place == 0:
             best = min(values) if metric == "ner.losses" else max(values)
-            name = f"{mark.title}, {run.name}" + (f", mean of {seeds[0]}" if seeds else "")
+            name = f"{mark.title}, {run.label}" + (f", mean of {seeds[0]}" if seeds else "")
             summaries.append(f"{name}: {values[0]:.4g} at {x_title.lower()} {steps[0]}, best {best:.4g}")
-    lay_out(figure, x_title, y_title)
+    lay_out(figure, x_title, y_title, legend_rows=sum(min(place + 1, NAMED) for place in places.values()))
     _set_ranges(figure, [[step for step, *_ in curve] for _, curve in curves], is_share=metric != "ner.losses")
     count = sum(len(setting.runs) for setting, _ in curves)
     runs = f"{count} runs" if count > 1 else "One run"

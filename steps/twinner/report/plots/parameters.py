@@ -13,6 +13,7 @@ from twinner.tracking.read import LOWER_IS_BETTER
 
 LOG_RATIO = 20  # from this ratio of the largest value to the smallest, an axis is logarithmic
 MAX_TICKS = 20  # of an axis of texts
+MAX_MEANS = 20  # joined by a line; more are a cloud of single runs
 
 
 def draw_effects(section: Section, effects: Sequence[Effect], marks: Marks) -> list[Plot]:
@@ -34,21 +35,22 @@ def draw_effects(section: Section, effects: Sequence[Effect], marks: Marks) -> l
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": 8, "opacity": 0.55},
                 hovertemplate="%{text}<br>%{x}: %{y:.4f}<extra></extra>",
             )
-            figure.add_scatter(
-                name=f"{title}, mean",
-                x=_axis_values(list(effect.means)),
-                y=list(effect.means.values()),
-                mode="lines",
-                line={"color": mark.colour, "dash": mark.dash, "width": 2.5},
-                hovertemplate="mean at %{x}: %{y:.4f}<extra></extra>",
-            )
+            if len(effect.means) <= MAX_MEANS:
+                figure.add_scatter(
+                    name=f"{title}, mean",
+                    x=_axis_values(list(effect.means)),
+                    y=list(effect.means.values()),
+                    mode="lines",
+                    line={"color": mark.colour, "dash": mark.dash, "width": 2.5},
+                    hovertemplate="mean at %{x}: %{y:.4f}<extra></extra>",
+                )
             summaries.append(_summary(effect, mark.title, section.metric))
-        lay_out(figure, parameter, section.metric)
+        lay_out(figure, parameter, section.metric, legend_rows=2 * len(own))
         values = [value for effect in own for value in effect.values if isinstance(value, float)]
         if not all(effect.numeric for effect in own):
             figure.update_xaxes(type="category")
         elif _spans_magnitudes(values):
-            figure.update_xaxes(type="log")
+            figure.update_xaxes(type="log", dtick=1)  # whole decades, as a phone has no room for more
         plots.append(Plot(f"Effect of {parameter}", f"{'. '.join(summaries)}.", figure))
     return plots
 
@@ -91,7 +93,7 @@ def draw_parallel_coordinates(section: Section, effects: Sequence[Effect], marks
                     marker={"size": 5},
                     hovertemplate="%{text}<extra></extra>",
                 )
-    lay_out(figure, "", "")
+    lay_out(figure, "", "", legend_rows=len(section.frameworks))
     for place, axis in enumerate(axes):
         for height, value in axis.ticks:
             figure.add_annotation(
@@ -102,7 +104,9 @@ def draw_parallel_coordinates(section: Section, effects: Sequence[Effect], marks
         ticktext=[shorten(axis.name) for axis in axes],
         range=[-0.1, len(axes) - 0.6],
         gridwidth=2,
+        ticklabeloverflow="allow",  # else a narrow screen hides the first name
     )
+    figure.update_layout(margin_l=40, margin_r=40)
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     thick = "the best run" if best == 1 else f"the {best} best runs"
     summary = f"{len(runs)} runs, one line each; {thick} in bold. Axes range from the lowest value to the highest."
@@ -154,9 +158,10 @@ def _spans_magnitudes(values: Sequence[float]) -> bool:
 def _summary(effect: Effect, title: str, metric: str) -> str:
     choose = min if metric in LOWER_IS_BETTER else max
     best = choose(effect.means, key=lambda value: effect.means[value])
-    listed = ", ".join(f"{_format(value)}: {score:.3f}" for value, score in [*effect.means.items()][:MAX_NAMED])
-    more = ", …" if len(effect.means) > MAX_NAMED else ""
-    return f"{title}, means by value: {listed}{more}; best at {_format(best)}"
+    if len(effect.means) > MAX_NAMED:
+        return f"{title}: {len(effect.means)} values; best at {_format(best)}"
+    listed = ", ".join(f"{_format(value)}: {score:.3f}" for value, score in effect.means.items())
+    return f"{title}, means by value: {listed}; best at {_format(best)}"
 
 
 def _axis_values(values: Sequence[float | str]) -> list[float | str]:

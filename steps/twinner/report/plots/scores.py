@@ -134,7 +134,7 @@ def draw_confusion_matrix(run: Run, found: Predictions, mark: Mark) -> Plot | No
     figure.update_layout(height=170 + 34 * len(labels), showlegend=False)
     hits, total = int(np.trace(counts[:-1, :-1])), int(counts[:-1].sum())
     summary = f"Entities by label, ignoring borders: {hits:,} of {total:,} gold entities got their label."
-    return Plot(f"Confusion matrix: {run.name}", summary, figure)
+    return Plot(f"Confusion matrix: {run.label}", summary, figure)
 
 
 def _setting_name(setting: Setting) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from twinner.frameworks import FRAMEWORKS
-from twinner.pages.rendering import replace_controls
+from twinner.tracking.read import printable
+from twinner.tracking.read import shorten as shorten_text
 
 # Light and dark colours of frameworks that are not in FRAMEWORKS: Okabe and Ito's, with sufficient contrast.
 OTHER_COLOURS = (("#009E73", "#2fc398"), ("#B0578D", "#e08cc0"))
@@ -23,6 +24,7 @@ STYLES = (
 )
 MAX_PLOTTED = 500  # marks or lines of a kind in a plot, for the best runs
 MAX_NAMED = 8  # values listed one by one
+ROW_HEIGHT = 20  # pixels of a legend row
 MAX_NAME = 32  # characters of a name
 
 
@@ -63,16 +65,22 @@ def marks_of(frameworks: Iterable[str]) -> dict[str, Mark]:
     others = sorted({*frameworks} - {title for title, *_ in known})
     known += [(title, *OTHER_COLOURS[place % len(OTHER_COLOURS)]) for place, title in enumerate(others)]
     return {
-        name: Mark(place, name or "unknown framework", colour, dark_colour, *STYLES[place % len(STYLES)])
+        name: Mark(
+            place,
+            name or "unknown framework",
+            colour,
+            dark_colour,
+            *STYLES[place % len(STYLES)],
+        )
         for place, (name, colour, dark_colour) in enumerate(known)
     }
 
 
-def lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
-    """Apply the layout that all figures share."""
+def lay_out(figure: go.Figure, x_title: str, y_title: str, legend_rows: int = 0) -> None:
+    """Apply the layout that all figures share; with more than three legend rows the figure is taller."""
     figure.update_layout(
         template="none",
-        height=360,
+        height=360 + ROW_HEIGHT * max(0, legend_rows - 3),
         margin={"l": 10, "r": 16, "t": 10, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -87,9 +95,9 @@ def lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
 
 def escape(text: str) -> str:
     """Return a text that Plotly shows literally: it would read `<b>` and `<a href>` as HTML."""
-    return html.escape(replace_controls(text), quote=False)
+    return html.escape(printable(text), quote=False)
 
 
 def shorten(text: str) -> str:
     """Return a name for Plotly, cut to 32 characters."""
-    return escape(text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…")
+    return escape(shorten_text(text, MAX_NAME))

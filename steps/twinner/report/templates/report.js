@@ -96,6 +96,8 @@ function painted(layout) {
   const { ink, grid, card } = colours();
   const paint = { ...layout, font: { ...layout.font, color: ink } };
   paint.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: ink } };
+  // Lines must not strike through the labels of parallel coordinates.
+  paint.annotations = layout.annotations?.map((annotation) => ({ ...annotation, bgcolor: card, borderpad: 1 }));
   for (const axis of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
     paint[axis] = { ...layout[axis], gridcolor: grid, linecolor: grid, tickcolor: grid };
   }
