@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import mlflow
@@ -119,3 +120,85 @@ def test_caches_remote_artifacts_until_they_change(experiment: str, monkeypatch:
     kept = fetch_artifacts([remote], ["inference.parquet"])[identity]["inference.parquet"]
     assert fetched == ["inference.parquet"] * 2
     assert kept.read_bytes().endswith(b"more")
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+ENTITY = '{"sentence": 0, "start": 0, "end": 1, "label": "PER", "seen_in_train": true}'
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        NESTED,
+        f'{{"schemes": {NESTED}}}',
+        '{"schemes": {"strict": {"PER": {"support": 1e999}}}}',
+        '{"schemes": {"strict": {"PER": {"support": Infinity}}}}',
+        '{"schemes": {"strict": {"PER": {"support": NaN}}}}',
+        '{"schemes": {"strict": {"PER": {"support": -1}}}}',
+        '{"schemes": {"strict": {"PER": {"support": "many"}}}}',
+        '{"schemes": {"strict": [1]}}',
+        "null",
+        "17",
+        '{"entities": 5}',
+        '{"entities": [5]}',
+        f'{{"entities": [{ENTITY.replace("0", "1e999", 1)}]}}',
+        f'{{"entities": [{ENTITY.replace("0", "null", 1)}]}}',
+        f'{{"entities": [{ENTITY.replace(chr(34) + "PER" + chr(34), "[]")}]}}',
+        f'{{"entities": [{ENTITY.replace("PER", "LOC")}]}}',  # no such gold entity
+        b"\xff\xfe".decode("latin-1"),
+    ],
+)
+def test_leaves_out_runs_with_malformed_entity_report(experiment: str, report: str) -> None:
+    odd = log_training(name="odd", sentences=SENTENCES)
+    good = log_training(name="good", sentences=SENTENCES)
+    (place(odd) / "entity_report.json").write_text(report, encoding="latin-1")
+    found = evidence()
+    assert list(found.predictions) == [good]
+    assert found.lacking[odd].startswith("has artifacts that cannot be read (")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"",
+        pd.DataFrame({name: [] for name in ("sentence", "position", "token", "ground_truth", "prediction")}),
+        {"ground_truth": [1, 2, 3, 4, 5]},
+        {"prediction": [0.5] * 5},
+        {"prediction": [["O"]] * 5},
+        {"token": [1, 2, 3, 4, 5]},
+        {"sentence": ["a", "b", "c", "d", "e"]},
+        {"sentence": [0, 0, 0, float("nan"), 1]},
+        {"position": [float("inf")] * 5},
+        {"position": [None] * 5},
+    ],
+    ids=["0 bytes", "0 rows", "gold", "prediction", "lists", "token", "sentence", "nan", "infinity", "null"],
+)
+def test_leaves_out_runs_with_malformed_table(experiment: str, table: Any) -> None:
+    odd = log_training(name="odd", sentences=SENTENCES)
+    good = log_training(name="good", sentences=SENTENCES)
+    file = place(odd) / "inference.parquet"
+    if isinstance(table, bytes):
+        file.write_bytes(table)
+    else:
+        (table if isinstance(table, pd.DataFrame) else pd.read_parquet(file).assign(**table)).to_parquet(file)
+    found = evidence()
+    assert list(found.predictions) == [good]
+    assert found.lacking[odd].startswith("has artifacts that cannot be read (")
+
+
+def test_accepts_dictionary_encoded_and_small_integer_columns(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    before = evidence().predictions[run]
+    file = place(run) / "inference.parquet"
+    types = {"sentence": "int32", "position": "int8", "ground_truth": "category", "prediction": "category"}
+    pd.read_parquet(file).astype(types).to_parquet(file)
+    after = evidence().predictions[run]
+    assert (after.tokens, after.gold, after.predicted) == (before.tokens, before.gold, before.predicted)
+
+
+def test_folder_in_place_of_an_artifact_counts_as_missing(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    file = place(run) / "inference.parquet"
+    file.unlink()
+    file.mkdir()
+    assert evidence().lacking == {run: "has no inference.parquet"}

@@ -11,6 +11,7 @@ from report import report
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner import cli
 from twinner.errors import BadInput
+from twinner.report import write_output
 
 
 def test_writes_and_logs_the_page(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,13 +43,6 @@ def test_writes_data_beside_the_page(experiment: str, tmp_path: Path) -> None:
     )
     assert next(csv.DictReader((tmp_path / "runs.csv").open(encoding="utf-8")))["name"] == "only"
     assert {file.name for file in tmp_path.iterdir()} == {"page.html", "summary.json", "runs.csv"}
-    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def test_rejects_unwritable_output_before_starting_a_run(experiment: str, tmp_path: Path) -> None:
@@ -91,3 +85,75 @@ def test_bad_input_exits_2_with_one_line(
     log_training()
     assert cli.status_of(report, arguments) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_follows_links(experiment: str, tmp_path: Path) -> None:
+    log_training()
+    for folder in ("links", "targets"):
+        (tmp_path / folder).mkdir()
+    target = tmp_path / "targets" / "page.html"
+    target.write_text("an earlier report")
+    (tmp_path / "links" / "page.html").symlink_to("../targets/page.html")
+    (tmp_path / "links" / "runs.csv").symlink_to(tmp_path / "targets" / "new.csv")  # which does not exist yet
+    report(output=str(tmp_path / "links" / "page.html"))
+    assert (tmp_path / "links" / "page.html").is_symlink()
+    assert (tmp_path / "links" / "runs.csv").is_symlink()
+    assert "1 training run" in target.read_text(encoding="utf-8")
+    assert (tmp_path / "targets" / "new.csv").read_text(encoding="utf-8").startswith("test_digest,")
+    assert {file.name for file in (tmp_path / "targets").iterdir()} == {"page.html", "new.csv"}
+    assert {file.name for file in (tmp_path / "links").iterdir()} == {"page.html", "summary.json", "runs.csv"}
+
+
+@pytest.mark.parametrize("name", ["page.html", "summary.json", "runs.csv"])
+@pytest.mark.parametrize("kind", ["device", "fifo", "folder", "loop"])
+def test_refuses_output_that_is_no_regular_file(
+    experiment: str, tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_training()
+    odd = tmp_path / name
+    if kind == "device":
+        odd.symlink_to("/dev/null")
+    elif kind == "fifo":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    else:
+        odd.symlink_to(odd)
+    assert cli.status_of(report, ["--output", str(tmp_path / "page.html")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"error: cannot write the report to {odd}: ")
+    assert line.endswith("; give output another file")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert list(tmp_path.iterdir()) == [odd]
+
+
+@pytest.mark.parametrize("name", ["summary.json", "runs.csv"])
+def test_refuses_output_with_the_name_of_its_data(experiment: str, tmp_path: Path, name: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match=f"{name} is written beside it; give output another file"):
+        report(output=str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o002, 0o664), (0o022, 0o644)])
+def test_files_have_the_mode_of_new_files(experiment: str, tmp_path: Path, mask: int, mode: int) -> None:
+    log_training()
+    before = os.umask(mask)
+    try:
+        report(output=str(tmp_path / "page.html"))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {mode}
+
+
+def test_failed_write_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page.html").mkdir()  # replacing a folder by a file fails
+    with pytest.raises(BadInput, match="cannot write the report to"):
+        write_output(str(tmp_path / "page.html"), {"report.html": "text"})
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_unknown_home_folder_is_bad_input(experiment: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match="cannot write the report to"):
+        report(output="~no-such-user-here/page.html")

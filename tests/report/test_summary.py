@@ -5,6 +5,7 @@ import io
 import json
 from typing import Any
 
+import mlflow
 import pytest
 from training_runs import log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.report import build_report
@@ -92,3 +93,47 @@ def test_terminal_output_has_no_control_characters(experiment: str) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "�[31mred\\|�txt line" in shown
+
+
+@pytest.mark.parametrize("metric", ["Run", "Rank", "F1", "drop_rate"])
+def test_table_tells_metrics_from_its_own_columns(experiment: str, metric: str) -> None:
+    log_training(name="low", metrics={metric: 0.25}, test_f1=0.9, params={"drop_rate": "0.1"})
+    log_training(name="high", metrics={metric: 0.75}, test_f1=0.1)
+    header, _, first, _ = [line for line in build_report(metric=metric).markdown.splitlines() if line.startswith("|")]
+    cells = dict(zip(split_row(header), split_row(first), strict=True))
+    assert (cells["Run"], cells[f"metric {metric}"], cells["F1"]) == ("high", "0.75", "0.1")
+
+
+def split_row(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_terminal_output_shortens_long_names(experiment: str) -> None:
+    log_training(name="w" * 500)
+    assert max(map(len, build_report().markdown.splitlines())) < 250
+
+
+def test_child_run_is_repeated_with_the_environment_of_its_parent(experiment: str) -> None:
+    with mlflow.start_run() as parent:
+        mlflow.set_tags({"twinner.step": "main", "mlflow.project.env": "uv"})
+    log_training(tags={"mlflow.project.env": "local", "mlflow.parentRunId": parent.info.run_id})
+    built = build_report()
+    command = "mlflow run . -e spacy_train --env-manager uv -P corpus=demo"
+    assert only_test_set(built.summary)["winner"]["command"].startswith(command)
+    assert command in built.markdown
+    assert command in built.html
+    assert "env-manager local" not in built.html + built.markdown + built.summary
+
+
+def test_runs_of_other_tools_are_summarised(experiment: str) -> None:
+    for number in range(3):
+        with mlflow.start_run(run_name=f"theirs {number}") as run:
+            mlflow.log_metrics({"ner.losses": 10.0 - number})
+    built = build_report(metric="ner.losses")
+    found = only_test_set(built.summary)
+    assert (found["experiment"], found["test_digest"], found["metric"]) == (experiment, "", "ner.losses")
+    assert (found["winner"]["run_id"], found["winner"]["value"]) == (run.info.run_id, 8.0)
+    assert (found["winner"]["command"], found["winner"]["model_uri"]) == ("", None)
+    assert f"## Runs of other tools in {experiment}" in built.markdown
+    assert "run it again" not in built.markdown
+    assert built.markdown.startswith(f"# theirs 2 leads in {experiment} with ner.losses 8.000")

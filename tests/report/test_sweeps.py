@@ -2,6 +2,7 @@ import statistics
 
 import pytest
 from training_runs import run  # type: ignore[import-not-found]
+from twinner.parameters import PARAMETERS
 from twinner.report.sweeps import group_by_setting, parameter_effects, pareto_front
 
 
@@ -42,3 +43,19 @@ def test_pareto_front_has_no_dominated_setting() -> None:
     runs.append(run("untimed", 0.95, params={"lr": "z"}))
     front = pareto_front(group_by_setting(runs), "test_f1")
     assert [setting.runs[0].name for setting in front] == ["b", "e", "a"]
+
+
+@pytest.mark.parametrize("name", [name for name, parameter in PARAMETERS.items() if not parameter.affects_scores])
+def test_parameters_without_effect_on_scores_are_ignored(name: str) -> None:
+    runs = [
+        run("a", 0.9, params={"lr": "1", "seed": "0", name: "local[1]"}),
+        run("b", 0.7, params={"lr": "1", "seed": "1", name: "local[*]"}),
+    ]
+    (setting,) = group_by_setting(runs)
+    assert setting.mean("test_f1") == pytest.approx(0.8)
+    assert parameter_effects(runs, "test_f1") == []
+
+
+def test_spark_master_has_no_effect_on_scores() -> None:
+    assert not PARAMETERS["spark_master"].affects_scores
+    assert PARAMETERS["lr"].affects_scores
