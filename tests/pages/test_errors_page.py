@@ -84,3 +84,11 @@ def test_hostile_tokens_are_escaped() -> None:
     assert page.texts["mark"] == [f"{evil}{evil} (wrong)"]
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
+
+
+def test_control_characters_are_replaced_but_not_line_breaks() -> None:
+    odd = Sentence(("a\x1b[31mb", "c"), ("B-X", "O"), (0, 9), "a\x1b[31mb\t\nc\x00")
+    page = errors_page([odd], [prediction("O O")], "run\x07")
+    assert not {"\x00", "\x07", "\x1b"} & {*page}
+    assert "a\ufffd[31mb" in page
+    assert "\t\nc\ufffd" in page

@@ -9,6 +9,7 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.corpus import Sentence
+from twinner.frameworks import FRAMEWORKS
 from twinner.frameworks.contract import Prediction
 from twinner.pages.errors_page import errors_page
 from twinner.report import build_report
@@ -21,8 +22,10 @@ EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>\u202etx
 class Watched:
     """A tab that collects console messages, exceptions, network requests and dialogs."""
 
-    def __init__(self, browser: Any, file: Path, width: int, scheme: str) -> None:
-        self.tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def __init__(self, browser: Any, file: Path, width: int | None, scheme: str) -> None:
+        # A context of a browser has its own width and scheme.
+        size = {} if width is None else {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        self.tab = browser.new_page(**size)
         self.tab.set_default_timeout(120_000)  # the machine may be busy
         self.wrong: list[str] = []
         self.tab.on("console", lambda message: self.wrong.append(message.text))
@@ -306,4 +309,56 @@ def test_errors_page_filters_and_fits_screen(browser: Any, tmp_path: Path, width
     page.tab.get_by_label("Search").fill("")
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
     assert page.wrong == []
+    page.tab.close()
+
+
+OVERLAPS = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const boxes = [...plot.querySelectorAll(".legendtext, .xtitle, .ytitle, .modebar")];
+  const overlap = (a, b) =>
+    a.left < b.right - 2 && b.left < a.right - 2 && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+  return boxes.flatMap((one, place) => boxes.slice(place + 1)
+    .filter((other) => overlap(one.getBoundingClientRect(), other.getBoundingClientRect()))
+    .map((other) => `${one.textContent} / ${other.textContent}`));
+})"""
+
+
+def test_plots_have_no_tool_bar_on_a_touch_screen(browser: Any, report: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = Watched(context, report, None, "light")
+    page.wait_for_plots()
+    page.tab.wait_for_timeout(500)
+    assert page.tab.evaluate("matchMedia('(hover: none)').matches")
+    assert page.tab.locator(".modebar-btn").count() == 0
+    assert page.tab.evaluate(OVERLAPS) == []
+    assert page.tab.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()
+
+
+def test_plots_show_their_tool_bar_under_the_mouse(browser: Any, report: Path) -> None:
+    page = Watched(browser, report, 1280, "light")
+    page.wait_for_plots()
+    bar = page.tab.locator(".plot .modebar-group").first
+    opacity = "element => Number(getComputedStyle(element).opacity)"
+    assert bar.evaluate(opacity) == 0
+    page.tab.locator(".plot").first.hover()
+    page.tab.wait_for_timeout(1000)
+    assert bar.evaluate(opacity) == 1
+    page.tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dots_and_plots_have_the_same_colours(browser: Any, report: Path, scheme: str) -> None:
+    page = Watched(browser, report, 1280, scheme)
+    page.wait_for_plots()
+    page.tab.wait_for_timeout(500)
+    for key in ("spacy", "sparknlp"):
+        framework = FRAMEWORKS[key]
+        colour = framework.dark_colour if scheme == "dark" else framework.colour
+        dot = page.tab.locator("td", has_text=re.compile(f"^{framework.title}$")).first.locator(".dot")
+        channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        background = dot.evaluate("element => getComputedStyle(element).backgroundColor")
+        assert [int(part) for part in re.findall(r"\d+", background)] == channels
+        drawn = page.tab.evaluate("[...document.querySelectorAll('.plot')].flatMap((plot) => plot.data)")
+        lines = [trace["line"]["color"] for trace in drawn if trace.get("mode") == "lines+markers"]
+        assert colour in lines
     page.tab.close()

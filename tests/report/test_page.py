@@ -1,12 +1,18 @@
 import json
+import math
+import os
+import re
 
 import mlflow
 import numpy as np
 import pytest
+from mlflow.entities import Metric, Param
 from page_parser import Page  # type: ignore[import-not-found]
-from training_runs import BEST, BEST_COUNTS, GOLD, NEXT_COUNTS, TOKENS, log_training, log_two_with_predictions  # type: ignore[import-not-found]
+from plotly.offline import get_plotlyjs
+from training_runs import BEST, BEST_COUNTS, GOLD, LOSSES, NEXT_COUNTS, TOKENS, log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.errors import BadInput
 from twinner.evaluation.significance import compare, f1_interval
+from twinner.frameworks import FRAMEWORKS, Framework
 from twinner.report import Selection, build_report
 
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'
@@ -293,3 +299,83 @@ def test_rejects_unusable_requests(experiment: str) -> None:
         build_report(Selection(lr="much"))
     with pytest.raises(BadInput, match="no finished run has the metric 'test_f2'"):
         build_report(metric="test_f2")
+
+
+def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
+    # Last dev F1: 0.25 and 0.85. At the best epoch: 0.75 and 0.65. log_training's dev_f1 is 0.05 below the token F1.
+    log_training(name="kept the best", token_f1=(0.8, 0.3), metrics={"best_epoch": 1}, params={"lr": "1"})
+    log_training(name="kept the first", token_f1=(0.7, 0.9), metrics={"best_epoch": 1, "best_dev_f1": 0.65})
+    log_training(name="keeps a secret", token_f1=(0.99, 0.99))
+    built = build_report(metric="dev_f1")
+    page = Page(built.html)
+    assert page.headings[0] == "spaCy leads on demo with best_dev_f1 0.750"
+    assert "ranked by best_dev_f1 : dev_f1 of the epoch whose model was kept" in page.text
+    assert page.column("Rank") == ["1", "2", "–"]
+    assert page.column("best_dev_f1") == ["0.750", "0.650", "–"]
+    assert "Not ranked, as best_dev_f1 is missing or not finite: keeps a secret." in page.text
+
+
+def test_dev_f1_without_a_known_epoch_is_bad_input(experiment: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match="no finished run has 'best_dev_f1', nor a value of 'dev_f1' at its best_epoch"):
+        build_report(metric="dev_f1")
+
+
+def test_one_odd_run_does_not_stop_the_report(experiment: str) -> None:
+    log_two_with_predictions()
+    odd = log_training(name="odd", test_f1=0.99, sentences=list(zip(TOKENS, GOLD, BEST, strict=True)))
+    mlflow.MlflowClient().log_text(odd, "[" * 100_000, "entity_report.json")
+    built = build_report()
+    page = Page(built.html)
+    assert built.winner.name == "odd"
+    note = "No interval, comparison or errors for odd: it has artifacts that cannot be read (RecursionError)."
+    assert note in page.text
+    assert "Errors" in page.headings  # of the two others
+
+
+def test_new_framework_gets_its_colour_everywhere(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Framework("Toy", "#123456", "#abcdef", "toy", "toy", "toy", ())
+    monkeypatch.setitem(FRAMEWORKS, "toy", toy)
+    monkeypatch.setitem(LOSSES, "toy", (3.0, 2.0, 1.0))
+    log_training("toy", name="a", test_f1=0.9)
+    html = build_report().html
+    page = Page(html)
+    assert page.headings[0] == "Toy leads on demo with test_f1 0.900"
+    (line,) = page.figures["Loss by epoch, Toy"]["data"]
+    assert line["line"]["color"] == "#123456"
+    assert page.dark_colours["#123456"] == "#abcdef"
+    (number,) = {
+        name.removeprefix("mark-")
+        for _, attributes in page.tags
+        for name in (attributes.get("class") or "").split()
+        if name.startswith("mark-")
+    }
+    assert f".mark-{number} {{ background: #123456 }}" in html
+    assert f"(prefers-color-scheme: dark) {{ .mark-{number} {{ background: #abcdef }} }}" in html
+
+
+def test_reports_on_runs_of_other_tools(experiment: str) -> None:
+    """As of the blog's script, spaCy's logger or a notebook: no tags, or only the framework's."""
+    names = [EVIL, "\x1b[31mred\x07", "w" * 4000, "\u202etxt", "{{ 7*7 }}{% raw %}", "plain"]
+    client = mlflow.MlflowClient()
+    for number in range(60):
+        tags = {"twinner.framework": ("spacy", "sparknlp", EVIL)[number % 4 - 1]} if number % 3 else {}
+        name = f"{names[number % 6]} {number}"
+        run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], run_name=name, tags=tags)
+        stamp = 1_700_000_000_000
+        params = {"drop_rate": f"0.{1 + number % 5}", "iterations": "3", "lr": f"{0.001 * (number + 1)}"}
+        f1 = math.nan if number % 10 == 0 else number / 100
+        scores = [Metric("ner.losses", 100 / step + number, stamp + step, step) for step in (1, 2, 3)]
+        scores.append(Metric("test_f1", f1, stamp, 0))
+        client.log_batch(run.info.run_id, scores, [Param(*pair) for pair in params.items()])
+        client.set_terminated(run.info.run_id)
+    built = build_report(metric="test_f1")
+    page = Page(built.html)
+    assert (built.runs_count, built.winner.name) == (60, f"{names[59 % 6]} 59")
+    assert page.headings[1].startswith(f"{experiment} runs of other tools, whose test sets are unknown")
+    assert len(page.tables[0]) == 2 + 60
+    assert page.column("Rank").count("–") == 6  # nan
+    assert "Run it again" not in page.text
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", built.html.replace(get_plotlyjs(), ""))
+    assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
+    assert build_report(metric="ner.losses").winner.metrics["ner.losses"] == pytest.approx(100 / 3)
