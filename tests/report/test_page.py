@@ -305,14 +305,14 @@ def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
     # Last dev F1: 0.25 and 0.85. At the best epoch: 0.75 and 0.65. log_training's dev_f1 is 0.05 below the token F1.
     log_training(name="kept the best", token_f1=(0.8, 0.3), metrics={"best_epoch": 1}, params={"lr": "1"})
     log_training(name="kept the first", token_f1=(0.7, 0.9), metrics={"best_epoch": 1, "best_dev_f1": 0.65})
-    log_training(name="keeps a secret", token_f1=(0.99, 0.99))
+    log_training(name="unknown epoch", token_f1=(0.99, 0.99))
     built = build_report(metric="dev_f1")
     page = Page(built.html)
     assert page.headings[0] == "spaCy leads on demo with best_dev_f1 0.750"
     assert "ranked by best_dev_f1 : dev_f1 of the epoch whose model was kept" in page.text
     assert page.column("Rank") == ["1", "2", "–"]
     assert page.column("best_dev_f1") == ["0.750", "0.650", "–"]
-    assert "Not ranked, as best_dev_f1 is missing or not finite: keeps a secret." in page.text
+    assert "Not ranked, as best_dev_f1 is missing or not finite: unknown epoch." in page.text
 
 
 def test_dev_f1_without_a_known_epoch_is_bad_input(experiment: str) -> None:

@@ -58,7 +58,7 @@ def draw_effects(section: Section, effects: Sequence[Effect], marks: Marks) -> l
 def draw_parallel_coordinates(section: Section, effects: Sequence[Effect], marks: Marks) -> list[Plot]:
     """Plot the swept parameters, the training time and the metric as parallel coordinates, one line per run.
 
-    A parameter that none of the plotted runs has is left out.
+    Parameters that no plotted run has are left out.
     """
     runs = section.ranked[:MAX_PLOTTED]
     names = [*dict.fromkeys(effect.parameter for effect in effects)]
