@@ -1,8 +1,8 @@
-"""How long the report takes, and how large its page gets, as runs grow: `python benchmarks/report_scale.py`.
+"""Measure the report's time, memory and page size by number of runs: `python benchmarks/report_scale.py`.
 
-For each number of runs a SQLite store is filled with finished runs of 20 epochs of both frameworks, each with
-predictions for 500 test sentences; the step `report` then runs in a process of its own, and a table is printed. Times
-are of the whole process, imports and all; memory is its peak.
+For each number of runs, a SQLite store is filled with finished runs of both frameworks, with 20 epochs and predictions
+for 500 test sentences each. The step `report` then runs in its own process. Times include imports; memory is the peak.
+With `--foreign` the runs have no tags of this project, as if other tools had logged them; a tenth have a NaN score.
 """
 
 import argparse
@@ -29,14 +29,14 @@ STARTED = 1_700_000_000_000  # milliseconds
 REPORT = """
 import json, resource, sys
 from report import report
-report(output=sys.argv[1])
+report(output=sys.argv[1], metric=sys.argv[2])
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
 """
 
 
-def fill(folder: Path, runs: int) -> None:
-    """Make a store with so many runs in a folder, by writing its tables: logging each run would take hours."""
+def fill(folder: Path, runs: int, foreign: bool) -> None:
+    """Fill a store with runs by writing to its tables, as logging each run would take hours."""
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     artifacts = folder / "artifacts"
     experiment = mlflow.create_experiment("scale", artifact_location=artifacts.as_uri())
@@ -45,7 +45,7 @@ def fill(folder: Path, runs: int) -> None:
     with sqlite3.connect(folder / "mlflow.db") as store:
         store.execute("PRAGMA synchronous = OFF")
         for number in range(runs):
-            insert(store, artifacts, experiment, number, rule)
+            insert(store, artifacts, experiment, number, rule, foreign)
     for number in range(runs):
         place = artifacts / run_id(number) / "artifacts"
         place.mkdir(parents=True)
@@ -57,8 +57,10 @@ def run_id(number: int) -> str:
     return f"{number:032x}"
 
 
-def insert(store: sqlite3.Connection, artifacts: Path, experiment: str, number: int, rule: random.Random) -> None:
-    """Write one run: its params, tags, final metrics and metrics by epoch."""
+def insert(
+    store: sqlite3.Connection, artifacts: Path, experiment: str, number: int, rule: random.Random, foreign: bool
+) -> None:
+    """Insert one run: its params, tags, final metrics and metrics by epoch."""
     run, framework = run_id(number), ("spacy", "sparknlp")[number % 2]
     uri = (artifacts / run / "artifacts").as_uri()
     started = STARTED + 60_000 * number
@@ -96,19 +98,21 @@ def insert(store: sqlite3.Connection, artifacts: Path, experiment: str, number: 
         "mlflow.runName": f"run-{number}",
         "mlflow.user": "user",
     }
+    if foreign:
+        tags = {"twinner.framework": framework} if number % 3 else {}
     store.executemany("INSERT INTO params VALUES (?,?,?)", [(name, text, run) for name, text in params.items()])
     store.executemany("INSERT INTO tags VALUES (?,?,?)", [(name, text, run) for name, text in tags.items()])
     points = [*by_epoch(started, rule), *((name, value, started, 0) for name, value in finals(rule).items())]
-    rows = [(name, value, stamp, step, run) for name, value, stamp, step in points]
-    store.executemany("INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?,?,?,?,0,?)", rows)
+    is_nan = foreign and number % 10 == 0
+    rows = [(name, value, stamp, step, is_nan and name == "test_f1", run) for name, value, stamp, step in points]
     latest = {row[0]: row for row in rows}.values()
-    store.executemany(
-        "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?,?,?,?,0,?)", latest
-    )
+    columns = "key, value, timestamp, step, is_nan, run_uuid"
+    store.executemany(f"INSERT INTO metrics ({columns}) VALUES (?,?,?,?,?,?)", rows)
+    store.executemany(f"INSERT INTO latest_metrics ({columns}) VALUES (?,?,?,?,?,?)", latest)
 
 
 def by_epoch(started: int, rule: random.Random) -> Iterator[tuple[str, float, int, int]]:
-    """The metrics of each epoch, as (name, value, milliseconds, epoch)."""
+    """Yield the metrics of each epoch as (name, value, milliseconds, epoch)."""
     names = ["dev_token_precision", "dev_token_recall", "dev_token_f1", "dev_precision", "dev_recall", "dev_f1"]
     names += [f"dev_token_f1_{label}" for label in LABELS]
     best = rule.uniform(0.7, 0.95)
@@ -121,17 +125,18 @@ def by_epoch(started: int, rule: random.Random) -> Iterator[tuple[str, float, in
 
 
 def finals(rule: random.Random) -> dict[str, float]:
-    """The metrics of a run's end."""
+    """Return the final metrics of a run."""
     f1 = rule.uniform(0.6, 0.95)
     names = ["test_f1", "test_precision", "test_recall", "test_partial_f1", "test_type_f1", "accuracy"]
     names += [f"test_f1_{label}" for label in LABELS]
     names += [f"{tag}-{label}_{score}" for tag in "BI" for label in LABELS for score in ("precision", "f1-score")]
     costs = ("training_time", "test_time", "train_words_per_second", "test_words_per_second", "peak_memory_mb")
-    return {name: f1 + rule.uniform(-0.04, 0.04) for name in names} | {name: rule.uniform(20, 200) for name in costs}
+    scores = {name: f1 + rule.uniform(-0.04, 0.04) for name in names}
+    return scores | {name: rule.uniform(20, 200) for name in costs} | {"best_epoch": rule.randint(1, EPOCHS)}
 
 
 def write_predictions(folder: Path) -> None:
-    """Write the artifacts that all runs share: 500 sentences of 14 tokens, 3 entities each, one of which is missed."""
+    """Write the artifacts that all runs share: 500 sentences of 14 tokens and 3 entities, one of them missed."""
     rows, entities = [], []
     for sentence in range(SENTENCES):
         for position in range(TOKENS):
@@ -147,13 +152,13 @@ def write_predictions(folder: Path) -> None:
     (folder / "entity_report.json").write_text(json.dumps({"schemes": {}, "entities": entities}), encoding="utf-8")
 
 
-def measure(folder: Path) -> tuple[float, float, float, float]:
-    """Report on the store in a new process: its seconds, those of the processor, the page in MB, the memory in MiB."""
+def measure(folder: Path, metric: str) -> tuple[float, float, float, float]:
+    """Report on the store in a new process; return its seconds, CPU seconds, page size in MB, and memory in MiB."""
     page = folder / "report.html"
     environment = {**os.environ, "PYTHONPATH": str(STEPS), "MLFLOW_EXPERIMENT_NAME": "scale"}
     environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
     start = time.perf_counter()
-    command = [sys.executable, "-c", REPORT, str(page)]
+    command = [sys.executable, "-c", REPORT, str(page), metric]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=folder)
     seconds = time.perf_counter() - start
     processor, memory = json.loads(answer.stdout.splitlines()[-1])
@@ -163,13 +168,16 @@ def measure(folder: Path) -> tuple[float, float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=int, nargs="*", default=[10, 100, 1_000, 10_000], help="numbers of runs")
-    print("| runs | store (MB) | report (s) | processor (s) | page (MB) | peak memory (MiB) |")
+    parser.add_argument("--foreign", action="store_true", help="runs of other tools")
+    parser.add_argument("--metric", default="test_f1", help="ranks the runs")
+    arguments = parser.parse_args()
+    print("| runs | store (MB) | report (s) | CPU (s) | page (MB) | peak memory (MiB) |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    for runs in parser.parse_args().runs:
+    for runs in arguments.runs:
         folder = Path(tempfile.mkdtemp())
         try:
-            fill(folder, runs)
-            seconds, processor, size, memory = measure(folder)
+            fill(folder, runs, arguments.foreign)
+            seconds, processor, size, memory = measure(folder, arguments.metric)
             store = (folder / "mlflow.db").stat().st_size / 1e6
             row = f"{store:,.0f} | {seconds:.1f} | {processor:.1f} | {size:.1f} | {memory:,.0f}"
             print(f"| {runs:,} | {row} |", flush=True)

@@ -1,9 +1,9 @@
-"""Compare the training runs of both frameworks on one page: which won, by how much, and how all of them did."""
+"""Compare training runs on one page: which won, by how much, and how all of them did."""
 
 from typing import Literal
 
 from twinner import cli
-from twinner.report import Choice, Report, build_report, check_output, write_output
+from twinner.report import Report, Selection, build_report, check_output, write_output
 from twinner.tracking.read import check_store
 from twinner.tracking.write import tracked_run, where_to_look
 
@@ -18,21 +18,21 @@ def report(
     log_text: Literal["yes", "no"] = "yes",
     output: str = "",
 ) -> Report:
-    """Write the report over the training runs in MLflow: one HTML page, the artifact `report.html` of its run.
+    """Report on the training runs in MLflow: one HTML page, logged as the artifact `report.html`.
 
-    drop_rate, epochs, lr: which runs, as a value, `0.1,0.3` or a range `0.1:0.3`; empty: all. experiments: names or ids
-    with commas between; empty: the current one. filter: in MLflow's search syntax. metric: what ranks the runs.
+    drop_rate, epochs, lr: select runs by a value, `0.1,0.3` or a range `0.1:0.3`; empty: all. experiments:
+    comma-separated names or ids; empty: the current one. filter: in MLflow's search syntax. metric: ranks the runs.
     log_text: `no` leaves the corpus's text out. output: a file that also gets the page; `summary.json` and `runs.csv`
-    are written beside it, and to MLflow.
-    Errors: BadInput where there is no run to report, the store does not answer, or the page can't be written.
+    are written beside it and logged.
+    Raises BadInput if there is no run to report, the store does not answer, or a file cannot be written.
     """
     settings = locals()
     check_output(output)
     check_store()
     with tracked_run("report") as run:
         run.log_params(settings)
-        choice = Choice(drop_rate, epochs, lr)
-        built = build_report(choice, experiments or run.experiment_id, filter, metric, log_text == "yes")
+        selection = Selection(drop_rate, epochs, lr)
+        built = build_report(selection, experiments or run.experiment_id, filter, metric, log_text == "yes")
         files = {"report.html": built.html, "summary.json": built.summary, "runs.csv": built.runs}
         if output:
             write_output(output, files)

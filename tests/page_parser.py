@@ -1,4 +1,4 @@
-"""A report's page as a reader meets it: tables as rows of text, figures as what Plotly is given."""
+"""Parse a report: tables as rows of text, figures as Plotly's input."""
 
 import json
 from html.parser import HTMLParser
@@ -8,7 +8,11 @@ VOID = {"meta", "link", "img", "input", "br"}
 
 
 class Page(HTMLParser):
-    """tables: rows of cell texts. headings, text: what is written. figures: by their title. tags: all of them."""
+    """A parsed page.
+
+    tables: rows of cell texts. headings, text: as displayed. figures: by title. dark_colours: by light colour.
+    tags: all tags with their attributes.
+    """
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -16,9 +20,11 @@ class Page(HTMLParser):
         self.headings: list[str] = []
         self.text = ""
         self.figures: dict[str, Any] = {}
+        self.dark_colours: dict[str, str] = {}
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self._stack: list[str] = []
         self._json = ""
+        self._script: str | None = ""
         self.feed(page)
         self.text = " ".join(self.text.split())
 
@@ -38,12 +44,16 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self._stack.pop() == tag, f"</{tag}> closes another element"
         if tag == "script" and self._json:
-            self.figures[self.headings[-1]] = json.loads(self._json)
+            if self._script == "dark-colours":
+                self.dark_colours = json.loads(self._json)
+            else:
+                self.figures[self.headings[-1]] = json.loads(self._json)
             self._json = ""
 
     def handle_data(self, data: str) -> None:
         if self._stack and self._stack[-1] == "script":
-            self._json = data if dict(self.tags[-1][1]).get("type") == "application/json" else ""
+            self._json = data if self.tags[-1][1].get("type") == "application/json" else ""
+            self._script = self.tags[-1][1].get("id")
             return
         if self._stack and self._stack[-1] == "style":
             return
@@ -55,6 +65,6 @@ class Page(HTMLParser):
             self.headings[-1] = " ".join(f"{self.headings[-1]} {data}".split())
 
     def column(self, title: str, table: int = 0) -> list[str]:
-        """The cells of the column with this title, from above."""
+        """Return the cells of the column with this title."""
         head, *rows = self.tables[table][1:]
         return [row[head.index(title)] for row in rows]

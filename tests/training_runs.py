@@ -1,4 +1,4 @@
-"""Training runs with numbers chosen by hand, logged to a store with MLflow itself."""
+"""Training runs with hand-picked numbers, logged with MLflow itself."""
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -30,10 +30,10 @@ def log_training(
     seen: Collection[str] = (),
     status: str = "FINISHED",
 ) -> str:
-    """Log one training run to the store that is set and return its id; test_f1 None: it did not get to the test.
+    """Log one training run to the current store and return its id; test_f1 None: it stopped before the test.
 
-    sentences: what it predicted, as (tokens, gold tags, predicted tags), each a text with blanks between; the tokens
-    may be empty: no text is logged. seen: the texts of entities that are in its training data.
+    sentences: its predictions as (tokens, gold tags, predicted tags), each separated by blanks; empty tokens: no text
+    is logged. seen: the texts of entities in its training data.
     """
     step = f"{framework}_train"
     with mlflow.start_run(run_name=name) as run:
@@ -61,7 +61,7 @@ def log_training(
 
 
 def _log_sentences(sentences: Sequence[Sentence], seen: Collection[str]) -> None:
-    """Log the two artifacts that hold predictions, written here by the contract's words alone."""
+    """Log the two artifacts with predictions, written here from the contract rather than by our own code."""
     rows = []
     entities = []
     for number, (text, gold, predicted) in enumerate(sentences):
@@ -85,17 +85,17 @@ def _log_sentences(sentences: Sequence[Sentence], seen: Collection[str]) -> None
     mlflow.log_dict({"schemes": {}, "entities": entities}, "entity_report.json")
 
 
-# Four sentences, and what a better and a worse model predict for them.
+# Four sentences and the predictions of a better and a worse model.
 TOKENS = ["Anna kommt aus New York", "Ulm liegt", "Köln und Bad Aibling", "es regnet"]
 GOLD = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-LOC I-LOC", "O O"]
 BEST = ["B-PER O O B-LOC I-LOC", "B-LOC O", "B-LOC O B-PER I-PER", "O O"]
-BEST_COUNTS = [(2, 0, 0), (1, 0, 0), (1, 1, 1), (0, 0, 0)]  # right, spurious, missed: F1 8 / (5 + 5)
+BEST_COUNTS = [(2, 0, 0), (1, 0, 0), (1, 1, 1), (0, 0, 0)]  # correct, spurious, missed: F1 8 / (5 + 5)
 NEXT = ["B-PER O O B-LOC O", "B-LOC O", "B-LOC O B-PER I-PER", "O B-LOC"]
 NEXT_COUNTS = [(1, 1, 1), (1, 0, 0), (1, 1, 1), (0, 1, 0)]  # F1 6 / (6 + 5)
 
 
 def log_two_with_predictions(tokens: list[str] = TOKENS) -> tuple[str, str]:
-    """Log a winner and a runner-up with 40 test sentences; their ids."""
+    """Log a winner and a runner-up on 40 test sentences; return their ids."""
     best = list(zip(tokens, GOLD, BEST, strict=True)) * 10
     second = list(zip(tokens, GOLD, NEXT, strict=True)) * 10
     return (

@@ -16,7 +16,7 @@ import click
 
 from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
-from twinner.terminal import printable, replace_unencodable_output
+from twinner.terminal import one_line, replace_unencodable_output
 from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -113,7 +113,7 @@ def _click_type(annotation: Any) -> Any:
 
 
 def _print_error(message: str, error: Exception) -> None:
-    print(printable("; ".join([f"error: {message}", *getattr(error, "__notes__", [])])), file=sys.stderr)
+    print(one_line("; ".join([f"error: {message}", *getattr(error, "__notes__", [])])), file=sys.stderr)
 
 
 def _silence_libraries() -> None:
@@ -124,7 +124,7 @@ def _silence_libraries() -> None:
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
         if Path(filename).is_relative_to(Path(__file__).parent) and str(message) not in shown:
             shown.add(str(message))
-            print(printable(f"warning: {' '.join(str(message).split())}"), file=sys.stderr)
+            print(one_line(f"warning: {message}"), file=sys.stderr)
 
     warnings.showwarning = show  # type: ignore[assignment]
     for name in ("mlflow", "alembic", "py4j", "pyspark", "spacy"):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from twinner.terminal import printable
+from twinner.terminal import one_line
 
 
 class Failure(Exception):
@@ -33,16 +33,12 @@ class BadInput(Exception):
         """
         self.problem, self.remedy, self.line, self.quotes = problem, remedy, line, tuple(quotes)
         self._place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
-        super().__init__(_one_line(f"{self._place}{problem}; {remedy}"))
+        super().__init__(one_line(f"{self._place}{problem}; {remedy}"))
 
     @property
     def redacted(self) -> str:
         """The message with `…` in place of quoted corpus text, for stores that must not hold any."""
-        message = _one_line(f"{self.problem}; {self.remedy}")
-        for quote in sorted(filter(None, map(_one_line, self.quotes)), key=len, reverse=True):
+        message = one_line(f"{self.problem}; {self.remedy}")
+        for quote in sorted(filter(None, map(one_line, self.quotes)), key=len, reverse=True):
             message = message.replace(quote, "…")
-        return _one_line(f"{self._place}{message}")
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
+        return one_line(f"{self._place}{message}")

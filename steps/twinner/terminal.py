@@ -8,6 +8,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def one_line(text: str) -> str:
+    """Return a text on one printable line."""
+    return printable(" ".join(text.split()))
+
+
 def replace_unencodable_output() -> None:
     """Print `?` for characters that the terminal's encoding lacks, such as the arrow in cp1252, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

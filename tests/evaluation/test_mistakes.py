@@ -26,7 +26,7 @@ def test_kinds(gold: str, predicted: str, kinds: list[str]) -> None:
     assert sorted(mistake.kind for mistake in errors_by_kind(gold.split(), predicted.split())) == kinds
 
 
-def test_of_two_overlapping_predictions_the_one_of_the_same_type_is_the_partner() -> None:
+def test_pairs_by_type_before_overlap() -> None:
     # Gold A on tokens 0 to 3; B shares three tokens with it, A only one.
     mistakes = errors_by_kind(["B-A", "I-A", "I-A", "I-A"], ["B-B", "I-B", "I-B", "B-A"])
     assert mistakes == [

@@ -17,7 +17,7 @@ FIRST = [(2, 0, 0), (1, 0, 1), (1, 1, 0), (3, 0, 0), (0, 0, 1), (1, 0, 0), (2, 1
 SECOND = [(1, 1, 1), (1, 0, 1), (0, 1, 1), (2, 0, 1), (0, 1, 1), (1, 0, 0), (1, 1, 2), (0, 0, 1)]
 
 
-def test_of_few_sentences_the_p_value_is_the_share_of_all_exchanges() -> None:
+def test_p_value_is_exact_for_few_sentences() -> None:
     observed = abs(f1(FIRST) - f1(SECOND))
     as_far = 0
     for swaps in itertools.product([False, True], repeat=len(FIRST)):
@@ -29,7 +29,7 @@ def test_of_few_sentences_the_p_value_is_the_share_of_all_exchanges() -> None:
     assert (compared.sentences, compared.differing) == (8, 6)  # the second and the sixth are alike
 
 
-def test_of_many_sentences_the_p_value_is_near_that_of_a_plain_loop() -> None:
+def test_p_value_matches_plain_loop() -> None:
     rule = random.Random(3)
     first = [(1, 0, 0) if rule.random() < 0.8 else (0, 1, 1) for _ in range(200)]
     second = [(1, 0, 0) if rule.random() < 0.72 else (0, 1, 1) for _ in range(200)]
@@ -41,7 +41,7 @@ def test_of_many_sentences_the_p_value_is_near_that_of_a_plain_loop() -> None:
     assert compare(np.array(first), np.array(second)).p_value == pytest.approx(as_far / 3000, abs=0.025)
 
 
-def test_runs_that_differ_nowhere_or_once_are_never_significant() -> None:
+def test_equal_runs_are_not_significant() -> None:
     rows = np.array(FIRST)
     assert compare(rows, rows).p_value == 1
     once = rows.copy()
@@ -50,13 +50,13 @@ def test_runs_that_differ_nowhere_or_once_are_never_significant() -> None:
     assert not compare(rows, once).significant
 
 
-def test_runs_far_apart_are_significant() -> None:
+def test_clearly_different_runs_are_significant() -> None:
     good, bad = np.array([(1, 0, 0)] * 50), np.array([(0, 1, 1)] * 50)
     assert compare(good, bad).significant
     assert compare(good, bad).p_value < 0.001
 
 
-def test_the_interval_is_near_that_of_a_plain_bootstrap() -> None:
+def test_interval_matches_plain_bootstrap() -> None:
     rule = random.Random(5)
     rows = [(rule.randint(0, 3), rule.randint(0, 1), rule.randint(0, 1)) for _ in range(150)]
     scores = sorted(f1(rule.choices(rows, k=len(rows))) for _ in range(3000))
@@ -66,7 +66,7 @@ def test_the_interval_is_near_that_of_a_plain_bootstrap() -> None:
     assert low < f1(rows) < high
 
 
-def test_the_same_numbers_give_the_same_interval_and_one_sentence_gives_none() -> None:
+def test_interval_is_deterministic() -> None:
     assert f1_interval(np.array(FIRST)) == f1_interval(np.array(FIRST))
     assert f1_interval(np.array([(1, 0, 0)])) is None
     assert f1_interval(np.array([(0, 0, 0), (0, 0, 0)])) == (0, 0)

@@ -38,7 +38,7 @@ def prediction(tags: str) -> Prediction:
     return Prediction(tuple(tags.split()))
 
 
-def test_gold_and_predicted_are_marked_in_context_and_only_sentences_with_errors_are_shown() -> None:
+def test_shows_sentences_with_errors_only() -> None:
     sentences = [
         sentence("Sie nimmt Ibuprofen 400 mg .", "O O B-DRUG B-STRENGTH I-STRENGTH O"),
         sentence("Alles gut .", "O O O"),
@@ -54,14 +54,14 @@ def test_gold_and_predicted_are_marked_in_context_and_only_sentences_with_errors
     assert "1 of 2 gold entities" in " ".join(page.texts["p"])
 
 
-def test_the_text_between_tokens_is_kept_as_it_was() -> None:
+def test_keeps_text_between_tokens() -> None:
     original = Sentence(("400", "mg/Tag"), ("B-S", "O"), (1, 4), " 400mg/Tag\t!")
     page = Seen(errors_page([original], [prediction("O O")], "a run"))
     assert " 400S (wrong)mg/Tag\t!" in page.texts["p"]
     assert " 400mg/Tag\t!" in page.texts["p"]
 
 
-def test_counts_cover_all_sentences_where_not_all_are_shown() -> None:
+def test_counts_include_hidden_sentences() -> None:
     sentences = [sentence("Fieber", "B-D")] * 501
     page = Seen(errors_page(sentences, [prediction("O")] * 501, "a run"))
     assert len(page.texts["article"]) == 500
@@ -71,16 +71,24 @@ def test_counts_cover_all_sentences_where_not_all_are_shown() -> None:
     assert any("The first 500 of them are shown" in text for text in page.texts["p"])
 
 
-def test_a_model_without_errors_gets_a_page_that_says_so() -> None:
+def test_page_without_errors() -> None:
     page = Seen(errors_page([sentence("Fieber", "B-D")], [prediction("B-D")], "a run"))
     assert any("No errors" in text for text in page.texts["p"])
     assert page.texts["article"] == []
 
 
-def test_hostile_tokens_and_labels_are_text_alone() -> None:
+def test_hostile_tokens_are_escaped() -> None:
     evil = '"><img/src=x/onerror=alert(1)></script><script>alert(1)</script>'
     hostile = sentence(evil, f"B-{evil}")
     page = Seen(errors_page([hostile], [prediction("O")], evil))
     assert page.texts["mark"] == [f"{evil}{evil} (wrong)"]
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
+
+
+def test_control_characters_are_replaced_but_not_line_breaks() -> None:
+    odd = Sentence(("a\x1b[31mb", "c"), ("B-X", "O"), (0, 9), "a\x1b[31mb\t\nc\x00")
+    page = errors_page([odd], [prediction("O O")], "run\x07")
+    assert not {"\x00", "\x07", "\x1b"} & {*page}
+    assert "a\ufffd[31mb" in page
+    assert "\t\nc\ufffd" in page

@@ -1,4 +1,4 @@
-"""The pages in a real browser: they sort and filter, fit the screen, fetch nothing, and run nothing but our own."""
+"""The pages in a real browser: sorting, filtering, layout, and no foreign requests or scripts."""
 
 import os
 import re
@@ -9,20 +9,24 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.corpus import Sentence
+from twinner.frameworks import FRAMEWORKS
 from twinner.frameworks.contract import Prediction
 from twinner.pages.errors_page import errors_page
 from twinner.report import build_report
+from twinner.report.plots import marks_of
 
 ZERO_WIDTH = "\u200b\u200d\ufeff"
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>\u202etxt'
 
 
 class Watched:
-    """A tab, and what went wrong in it: words on the console, exceptions, requests, dialogs."""
+    """A tab that collects console messages, exceptions, network requests and dialogs."""
 
-    def __init__(self, browser: Any, file: Path, width: int, scheme: str) -> None:
-        self.tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.tab.set_default_timeout(120_000)  # a busy machine is no failure
+    def __init__(self, browser: Any, file: Path, width: int | None, scheme: str) -> None:
+        # A context of a browser has its own width and scheme.
+        size = {} if width is None else {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        self.tab = browser.new_page(**size)
+        self.tab.set_default_timeout(120_000)  # the machine may be busy
         self.wrong: list[str] = []
         self.tab.on("console", lambda message: self.wrong.append(message.text))
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -39,21 +43,21 @@ class Watched:
             self.wrong.append(url)
 
     def wait_for_plots(self) -> None:
-        """Wait until every figure is drawn, of which there are some."""
+        """Wait until all plots are drawn; there must be some."""
         plots = self.tab.locator(".plot")
         assert plots.count() > 0
         for plot in plots.all():
             plot.locator("svg.main-svg").first.wait_for()
 
     def column(self, place: int) -> list[str]:
-        """The texts of a column of the first table, from above."""
+        """Return the texts of a column of the first table."""
         cells = self.tab.locator("table").first.locator(f"tbody tr > :nth-child({place})")
         return [text.split()[0] for text in cells.all_inner_texts()]
 
 
 @pytest.fixture(scope="module")
 def report(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report over runs of both frameworks, one of them failed, one with a hostile name, hostile sentences."""
+    """A report on runs of both frameworks, one failed, with hostile names and sentences."""
     mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
     mlflow.create_experiment("in a browser", artifact_location=(store / "browser").as_uri())
     mlflow.set_experiment("in a browser")
@@ -76,7 +80,7 @@ def report(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_report_fits_the_screen_and_stays_quiet(browser: Any, report: Path, width: int, scheme: str) -> None:
+def test_report_fits_screen_without_errors(browser: Any, report: Path, width: int, scheme: str) -> None:
     page = Watched(browser, report, width, scheme)
     page.wait_for_plots()
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
@@ -86,7 +90,7 @@ def test_the_report_fits_the_screen_and_stays_quiet(browser: Any, report: Path, 
     page.tab.close()
 
 
-def test_the_table_sorts_by_mouse_and_keyboard_with_missing_values_last(browser: Any, report: Path) -> None:
+def test_table_sorts_by_mouse_and_keyboard(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "light")
     table = page.tab.locator("table").first
     assert page.column(1) == ["1", "2", "3", "–"]
@@ -108,7 +112,7 @@ def test_the_table_sorts_by_mouse_and_keyboard_with_missing_values_last(browser:
     page.tab.close()
 
 
-def test_the_table_is_filtered_by_words_and_shows_the_chosen_columns(browser: Any, report: Path) -> None:
+def test_table_filters_rows_and_columns(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "light")
     rows = page.tab.locator("table").first.locator("tbody tr:visible")
     status = page.tab.locator(".tools [role=status]").first
@@ -139,7 +143,7 @@ def test_the_table_is_filtered_by_words_and_shows_the_chosen_columns(browser: An
     page.tab.close()
 
 
-def test_a_long_table_shows_all_of_it_when_asked(browser: Any, experiment: str, tmp_path: Path) -> None:
+def test_long_table_expands(browser: Any, experiment: str, tmp_path: Path) -> None:
     tags = {"twinner.step": "spacy_train", "twinner.test_digest": "cccc"}
     client = mlflow.MlflowClient()
     for number in range(202):
@@ -158,9 +162,7 @@ def test_a_long_table_shows_all_of_it_when_asked(browser: Any, experiment: str, 
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_disagreements_open_and_are_chosen_by_kind_by_words_and_by_who_is_right(
-    browser: Any, report: Path, width: int
-) -> None:
+def test_disagreement_viewer_filters(browser: Any, report: Path, width: int) -> None:
     page = Watched(browser, report, width, "dark")
     viewer = page.tab.locator("details.viewer")
     shown = viewer.locator("article:visible")
@@ -185,7 +187,7 @@ def test_the_disagreements_open_and_are_chosen_by_kind_by_words_and_by_who_is_ri
     page.tab.close()
 
 
-# What stands out of its box: an element wider than the page that no scrolling region holds.
+# Elements that exceed the page and are not in a scrolling region.
 CLIPPED = """() => [...document.querySelectorAll("main *, header *")].filter((element) => {
   const box = element.getBoundingClientRect();
   const hidden = element.closest("[hidden], .unseen, .plot, .scroll, .skip");
@@ -202,7 +204,7 @@ def test_nothing_is_clipped(browser: Any, report: Path, width: int) -> None:
     page.tab.close()
 
 
-def test_it_can_be_used_by_keyboard_alone(browser: Any, report: Path) -> None:
+def test_usable_by_keyboard(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "light")
     page.tab.keyboard.press("Tab")
     assert page.tab.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -218,22 +220,24 @@ def test_it_can_be_used_by_keyboard_alone(browser: Any, report: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_enough(browser: Any, report: Path, scheme: str) -> None:
+def test_colours_have_sufficient_contrast(browser: Any, report: Path, scheme: str) -> None:
     page = Watched(browser, report, 1280, scheme)
-    names = ("ink", "quiet", "accent", "bad", "page", "card", "strong", "bad-card", "spacy", "sparknlp", "edge")
+    names = ("ink", "quiet", "accent", "bad", "page", "card", "strong", "bad-card", "edge")
     read = "name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim()"
     colour = {name: page.tab.evaluate(read, name) for name in names}
     for text in ("ink", "quiet", "accent", "bad"):
         for ground in ("page", "card", "strong"):
             assert contrast(colour[text], colour[ground]) >= 4.5, (text, ground)
     assert contrast(colour["bad"], colour["bad-card"]) >= 4.5
-    for mark in ("spacy", "sparknlp", "edge"):  # WCAG 2.2 asks 3 of what is no text
-        assert contrast(colour[mark], colour["card"]) >= 3, mark
+    # WCAG 2.2 requires 3 for graphics.
+    assert contrast(colour["edge"], colour["card"]) >= 3
+    for mark in marks_of(["some other tool", "another"]).values():
+        assert contrast(mark.dark_colour if scheme == "dark" else mark.colour, colour["card"]) >= 3, mark
     page.tab.close()
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours such as `#0072b2`, as WCAG 2.2 defines it: from 1 to 21."""
+    """Return the WCAG 2.2 contrast, from 1 to 21, of two colours such as `#0072b2`."""
     lights = sorted(map(luminance, (one, other)))
     return (lights[1] + 0.05) / (lights[0] + 0.05)
 
@@ -244,7 +248,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_it_prints_on_a4(browser: Any, report: Path) -> None:
+def test_prints_on_a4(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "dark")
     page.wait_for_plots()
     page.tab.emulate_media(media="print")
@@ -252,27 +256,27 @@ def test_it_prints_on_a4(browser: Any, report: Path) -> None:
     head = page.tab.locator("table").first.locator("thead")
     assert head.get_by_text("Recall").is_visible()
     assert head.get_by_text("Training (s)").is_hidden()
-    assert page.tab.get_by_text("stand in runs.csv").first.is_visible()
+    assert page.tab.get_by_text("are in runs.csv").first.is_visible()
     assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     heights = page.tab.locator(".plot").evaluate_all("plots => plots.map((plot) => plot.offsetHeight)")
     assert min(heights) > 100
     drawn = "plots => plots.map((plot) => [plot.clientWidth, plot.querySelector('.main-svg').width.baseVal.value])"
     on_paper = page.tab.locator(".plot").evaluate_all(drawn)
-    assert {tuple(widths) for widths in on_paper} == {(640, 640)}  # A4 less its margins has 688
+    assert {tuple(widths) for widths in on_paper} == {(640, 640)}  # A4 without margins has 688
     assert page.tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b2430"
     paper = page.tab.pdf(prefer_css_page_size=True)
     assert paper.startswith(b"%PDF")
     sizes = {(float(box[0]), float(box[1])) for box in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper)}
     assert {(round(width), round(height)) for width, height in sizes} == {(595, 842)}  # points
     page.tab.emulate_media(media="screen")
-    page.tab.wait_for_timeout(2000)  # each figure is drawn in a turn of its own
+    page.tab.wait_for_timeout(2000)  # plots are drawn one at a time
     on_screen = page.tab.locator(".plot").evaluate_all(drawn)
     assert [width for _, width in on_screen] == pytest.approx([room for room, _ in on_screen], abs=1)
     assert page.wrong == []
     page.tab.close()
 
 
-def test_the_report_works_in_a_sandboxed_frame(browser: Any, report: Path, tmp_path: Path) -> None:
+def test_works_in_sandboxed_frame(browser: Any, report: Path, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
     outer.write_text(f'<iframe sandbox="allow-scripts" src="{report.as_uri()}" width="1000" height="800"></iframe>')
     page = Watched(browser, outer, 1280, "light")
@@ -285,7 +289,7 @@ def test_the_report_works_in_a_sandboxed_frame(browser: Any, report: Path, tmp_p
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_errors_page_filters_by_kind_and_fits_the_screen(browser: Any, tmp_path: Path, width: int) -> None:
+def test_errors_page_filters_and_fits_screen(browser: Any, tmp_path: Path, width: int) -> None:
     missed = Sentence.from_tokens(["w" * 5000, EVIL], ["B-A", "O"]), Prediction(("O", "O"))
     spurious = Sentence.from_tokens([EVIL, "b"], ["O", "O"]), Prediction((f"B-{EVIL}", "O"))
     pairs = [missed, spurious, missed]
@@ -305,4 +309,56 @@ def test_the_errors_page_filters_by_kind_and_fits_the_screen(browser: Any, tmp_p
     page.tab.get_by_label("Search").fill("")
     assert page.tab.evaluate("document.documentElement.scrollWidth") == width
     assert page.wrong == []
+    page.tab.close()
+
+
+OVERLAPS = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const boxes = [...plot.querySelectorAll(".legendtext, .xtitle, .ytitle, .modebar")];
+  const overlap = (a, b) =>
+    a.left < b.right - 2 && b.left < a.right - 2 && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+  return boxes.flatMap((one, place) => boxes.slice(place + 1)
+    .filter((other) => overlap(one.getBoundingClientRect(), other.getBoundingClientRect()))
+    .map((other) => `${one.textContent} / ${other.textContent}`));
+})"""
+
+
+def test_plots_have_no_tool_bar_on_a_touch_screen(browser: Any, report: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = Watched(context, report, None, "light")
+    page.wait_for_plots()
+    page.tab.wait_for_timeout(500)
+    assert page.tab.evaluate("matchMedia('(hover: none)').matches")
+    assert page.tab.locator(".modebar-btn").count() == 0
+    assert page.tab.evaluate(OVERLAPS) == []
+    assert page.tab.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()
+
+
+def test_plots_show_their_tool_bar_under_the_mouse(browser: Any, report: Path) -> None:
+    page = Watched(browser, report, 1280, "light")
+    page.wait_for_plots()
+    bar = page.tab.locator(".plot .modebar-group").first
+    opacity = "element => Number(getComputedStyle(element).opacity)"
+    assert bar.evaluate(opacity) == 0
+    page.tab.locator(".plot").first.hover()
+    page.tab.wait_for_timeout(1000)
+    assert bar.evaluate(opacity) == 1
+    page.tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dots_and_plots_have_the_same_colours(browser: Any, report: Path, scheme: str) -> None:
+    page = Watched(browser, report, 1280, scheme)
+    page.wait_for_plots()
+    page.tab.wait_for_timeout(500)
+    for key in ("spacy", "sparknlp"):
+        framework = FRAMEWORKS[key]
+        colour = framework.dark_colour if scheme == "dark" else framework.colour
+        dot = page.tab.locator("td", has_text=re.compile(f"^{framework.title}$")).first.locator(".dot")
+        channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        background = dot.evaluate("element => getComputedStyle(element).backgroundColor")
+        assert [int(part) for part in re.findall(r"\d+", background)] == channels
+        drawn = page.tab.evaluate("[...document.querySelectorAll('.plot')].flatMap((plot) => plot.data)")
+        lines = [trace["line"]["color"] for trace in drawn if trace.get("mode") == "lines+markers"]
+        assert colour in lines
     page.tab.close()

@@ -1,18 +1,24 @@
 import json
+import math
+import os
+import re
 
 import mlflow
 import numpy as np
 import pytest
+from mlflow.entities import Metric, Param
 from page_parser import Page  # type: ignore[import-not-found]
-from training_runs import BEST, BEST_COUNTS, GOLD, NEXT_COUNTS, TOKENS, log_training, log_two_with_predictions  # type: ignore[import-not-found]
+from plotly.offline import get_plotlyjs
+from training_runs import BEST, BEST_COUNTS, GOLD, LOSSES, NEXT_COUNTS, TOKENS, log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.errors import BadInput
 from twinner.evaluation.significance import compare, f1_interval
-from twinner.report import Choice, build_report
+from twinner.frameworks import FRAMEWORKS, Framework
+from twinner.report import Selection, build_report
 
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'
 
 
-def test_the_answer_comes_first_with_its_margin_model_and_command(experiment: str) -> None:
+def test_shows_winner_margin_model_and_command(experiment: str) -> None:
     log_training("spacy", name="second", test_f1=0.81, params={"drop_rate": ".10"})
     winner = log_training("sparknlp", name="first", test_f1=0.832, params={"lr": "3e-3", "spark_master": "'local[*]'"})
     log_training("sparknlp", name="third", test_f1=0.79)
@@ -29,7 +35,7 @@ def test_the_answer_comes_first_with_its_margin_model_and_command(experiment: st
     assert command in page.text
 
 
-def test_the_table_holds_what_was_logged(experiment: str) -> None:
+def test_table_shows_logged_values(experiment: str) -> None:
     log_training(
         name="one",
         test_f1=0.75,
@@ -71,7 +77,7 @@ def _header_rows(page: Page) -> list[list[dict[str, str | None]]]:
     return rows[:2]
 
 
-def test_the_curves_and_bars_show_what_was_logged(experiment: str) -> None:
+def test_plots_show_logged_values(experiment: str) -> None:
     labels = {"test_f1_DRUG": 0.5, "test_f1_FORM": 0.9}
     log_training(
         "spacy", name="a", test_f1=0.7, token_f1=(0.5, 0.6, 0.65), metrics=labels, support={"DRUG": 40, "FORM": 7}
@@ -89,7 +95,7 @@ def test_the_curves_and_bars_show_what_was_logged(experiment: str) -> None:
     assert bars["layout"]["yaxis"]["ticktext"] == ["DRUG (n = 40)", "FORM (n = 7)"]
 
 
-def test_runs_of_another_test_set_get_a_section_of_their_own(experiment: str) -> None:
+def test_each_test_set_has_a_section(experiment: str) -> None:
     log_training(name="a", test_f1=0.7)
     log_training(name="b", test_f1=0.6)
     log_training(name="c", test_f1=0.99, tags={"twinner.test_digest": "ffff", "twinner.corpus": "med-de"})
@@ -102,15 +108,15 @@ def test_runs_of_another_test_set_get_a_section_of_their_own(experiment: str) ->
     assert "lr is 0; it must be above 0" in page.text
 
 
-def test_only_the_chosen_runs_are_covered_and_the_page_says_which(experiment: str) -> None:
+def test_states_selection(experiment: str) -> None:
     for rate in ("0.1", "0.2", "0.5"):
         log_training(name=f"rate {rate}", params={"drop_rate": rate})
-    built = build_report(Choice(drop_rate="0.1:0.3"))
+    built = build_report(Selection(drop_rate="0.1:0.3"))
     assert built.runs_count == 2
     assert "Only drop_rate 0.1:0.3" in Page(built.html).text
 
 
-def test_another_metric_ranks_and_gets_a_column(experiment: str) -> None:
+def test_ranks_by_other_metric(experiment: str) -> None:
     log_training(name="slow", test_f1=0.9, metrics={"test_time": 9})
     log_training(name="fast", test_f1=0.8, metrics={"test_time": 3})
     built = build_report(metric="test_time")
@@ -118,18 +124,18 @@ def test_another_metric_ranks_and_gets_a_column(experiment: str) -> None:
     assert Page(built.html).column("test_time") == ["3.000", "9.000"]
 
 
-def test_missing_parts_are_left_out_and_said_so(experiment: str) -> None:
+def test_notes_missing_parts(experiment: str) -> None:
     with mlflow.start_run(run_name="bare"):
         mlflow.set_tags({"twinner.step": "other_train", "twinner.test_digest": "1"})
         mlflow.log_metric("test_f1", 0.5)
     page = Page(build_report().html)
     assert page.figures == {}
-    assert "No curve of ner.losses, which they did not log, for: bare." in page.text
-    assert "No bars by label" in page.text
+    assert "No curve of ner.losses, which was not logged, for: bare." in page.text
+    assert "No scores by label" in page.text
     assert page.column("Framework") == ["other"]
 
 
-def test_hostile_names_values_and_errors_are_text_alone(experiment: str) -> None:
+def test_hostile_text_is_escaped(experiment: str) -> None:
     plain = Page(_report_of_one("a-run"))
     hostile = Page(_report_of_one(EVIL))
     kinds = [[tag for tag, _ in page.tags if tag in ("script", "img", "a", "b", "bdi")] for page in (plain, hostile)]
@@ -148,7 +154,7 @@ def _report_of_one(text: str) -> str:
     return build_report(filter=f"tags.twinner.corpus = '{text}'".replace("twinner.corpus", "`twinner.corpus`")).html
 
 
-def test_only_our_own_scripts_may_run_and_nothing_may_be_fetched(experiment: str) -> None:
+def test_policy_allows_own_scripts_only(experiment: str) -> None:
     log_training()
     page = Page(build_report().html)
     policy = next(
@@ -159,9 +165,7 @@ def test_only_our_own_scripts_may_run_and_nothing_may_be_fetched(experiment: str
     assert not [attributes for _, attributes in page.tags if (attributes.get("src") or "").startswith("http")]
 
 
-def test_a_server_run_is_linked_without_the_password_of_its_address(
-    experiment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_links_omit_password(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = log_training()
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://me:secret@127.0.0.1:5000/")
     page = Page(build_report().html)
@@ -171,7 +175,7 @@ def test_a_server_run_is_linked_without_the_password_of_its_address(
     assert link.endswith(f"/runs/{identity}")
 
 
-def test_forty_labels_and_forty_runs_more_than_are_drawn(experiment: str) -> None:
+def test_limits_drawn_curves(experiment: str) -> None:
     labels = {f"test_f1_LABEL_{number:02}": number / 40 for number in range(40)}
     for number in range(42):
         params = {"lr": str(number)}
@@ -183,8 +187,8 @@ def test_forty_labels_and_forty_runs_more_than_are_drawn(experiment: str) -> Non
     assert len(json.dumps(page.figures["Test F1 by label"]["data"][0]["x"])) > 40
 
 
-# Each of these four stands ten times in the test set below.
-def test_the_answer_says_how_sure_it_is(experiment: str) -> None:
+# Each of the four sentences occurs ten times in the test set below.
+def test_shows_interval_and_significance(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)
     low, high = f1_interval(np.array(BEST_COUNTS * 10)) or (0, 0)
@@ -194,11 +198,11 @@ def test_the_answer_says_how_sure_it_is(experiment: str) -> None:
     assert "Significant, p < 0.001 (the two differ on 20 of 40 sentences)" in page.text
 
 
-def test_the_errors_are_told_by_kind_by_part_and_by_label(experiment: str) -> None:
+def test_shows_errors_by_kind_slice_and_label(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)
     kinds, parts, frequent = page.tables[1:4]
-    assert [row[0].split()[0] for row in kinds[1:]] == ["right", "missed", "spurious", "wrong", "wrong", "wrong"]
+    assert [row[0].split()[0] for row in kinds[1:]] == ["correct", "missed", "spurious", "wrong", "wrong", "wrong"]
     assert [row[1:] for row in kinds[1:]] == [
         ["40", "30"],
         ["0", "0"],
@@ -209,14 +213,14 @@ def test_the_errors_are_told_by_kind_by_part_and_by_label(experiment: str) -> No
     ]
     by_part = {row[0]: row[1:] for row in parts[1:]}
     assert by_part["Entities seen in training recall"] == ["30", "1.000", "1.000"]
-    assert by_part["Entities never seen in training recall"] == ["20", "0.500", "0.000"]  # New York; neither of the two
+    assert by_part["Entities not seen in training recall"] == ["20", "0.500", "0.000"]  # New York; none
     assert frequent[1] == ["LOC", "PER", "wrong type", "10", "10"]
-    matrix = page.figures["What is taken for what: best"]["data"][0]
+    matrix = page.figures["Confusion matrix: best"]["data"][0]
     assert matrix["text"] == [["30", "10", ""], ["", "10", ""], ["", "", ""]]  # LOC, PER, nothing
     assert matrix["z"][0] == [0.75, 0.25, 0]
 
 
-def test_the_sentences_of_disagreement_are_shown_unless_text_is_to_be_left_out(experiment: str) -> None:
+def test_shows_disagreements_unless_text_is_excluded(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)
     assert "Where the two best runs disagree: 20 of 40 sentences" in page.headings
@@ -230,26 +234,26 @@ def test_the_sentences_of_disagreement_are_shown_unless_text_is_to_be_left_out(e
         assert word not in silent.text
 
 
-def test_runs_that_logged_no_text_are_compared_without_it(experiment: str) -> None:
+def test_compares_runs_without_text(experiment: str) -> None:
     log_two_with_predictions(["", "", "", ""])
     page = Page(build_report().html)
-    assert "No sentences are shown: the runs did not log the corpus's text." in page.text
+    assert "Sentences are not shown: the runs did not log the corpus's text." in page.text
     assert "Significant, p < 0.001" in page.text
 
 
-def test_a_score_that_the_predictions_do_not_bear_out_is_told(experiment: str) -> None:
+def test_notes_score_that_differs_from_predictions(experiment: str) -> None:
     log_training(name="odd", test_f1=0.9, sentences=list(zip(TOKENS, GOLD, BEST, strict=True)))
     assert "odd logged test_f1 0.9000, but its predictions give 0.8000." in Page(build_report().html).text
 
 
-def test_a_run_without_predictions_is_named(experiment: str) -> None:
+def test_notes_run_without_predictions(experiment: str) -> None:
     log_training(name="bare")
     page = Page(build_report().html)
-    assert "No interval, comparison or errors for bare: it holds no inference.parquet." in page.text
-    assert "Why" not in page.headings
+    assert "No interval, comparison or errors for bare: it has no inference.parquet." in page.text
+    assert "Errors" not in page.headings
 
 
-def test_seeds_are_told_as_mean_and_spread_and_drawn_as_one(experiment: str) -> None:
+def test_averages_seeds(experiment: str) -> None:
     for seed, f1, curve in (("0", 0.8, (0.5, 0.6)), ("1", 0.7, (0.7, 0.8))):
         log_training(name=f"seed {seed}", test_f1=f1, params={"seed": seed}, token_f1=curve)
     page = Page(build_report().html)
@@ -261,7 +265,7 @@ def test_seeds_are_told_as_mean_and_spread_and_drawn_as_one(experiment: str) -> 
     assert band["y"] == pytest.approx([0.6 + spread, 0.7 + spread, 0.7 - spread, 0.6 - spread])
 
 
-def test_the_sweep_is_drawn_by_parameter_by_cost_and_at_once(experiment: str) -> None:
+def test_plots_sweep(experiment: str) -> None:
     for rate, lr, f1, seconds in (("0.1", "0.1", 0.7, 10), ("0.3", "0.1", 0.9, 30), ("0.3", "0.2", 0.8, 40)):
         params, metrics = {"drop_rate": rate, "lr": lr}, {"training_time": seconds}
         log_training(name=f"{rate} {lr}", test_f1=f1, params=params, metrics=metrics)
@@ -278,20 +282,100 @@ def test_the_sweep_is_drawn_by_parameter_by_cost_and_at_once(experiment: str) ->
     assert others["y"] == pytest.approx([1, 1, 1, 0.5, None, 0, 0, 0, 0, None])
 
 
-def test_of_many_test_sets_only_the_first_are_looked_into(experiment: str) -> None:
+def test_details_only_largest_sections(experiment: str) -> None:
     for number in range(8):
         log_training(name=f"run {number}", tags={"twinner.test_digest": f"digest {number}"})
     page = Page(build_report().html)
     assert len(page.tables) == 8
-    assert page.headings.count("Pictures") == 6
-    assert page.text.count("the 6 test sets with the most runs have them") == 2
+    assert page.headings.count("Plots") == 6
+    assert page.text.count("shown only for the 6 sections with the most runs") == 2
 
 
-def test_what_can_not_be_reported_is_bad_input(experiment: str) -> None:
+def test_rejects_unusable_requests(experiment: str) -> None:
     with pytest.raises(BadInput, match="no training runs"):
         build_report()
     log_training()
     with pytest.raises(BadInput, match="'much' is neither a number nor a range"):
-        build_report(Choice(lr="much"))
+        build_report(Selection(lr="much"))
     with pytest.raises(BadInput, match="no finished run has the metric 'test_f2'"):
         build_report(metric="test_f2")
+
+
+def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
+    # Last dev F1: 0.25 and 0.85. At the best epoch: 0.75 and 0.65. log_training's dev_f1 is 0.05 below the token F1.
+    log_training(name="kept the best", token_f1=(0.8, 0.3), metrics={"best_epoch": 1}, params={"lr": "1"})
+    log_training(name="kept the first", token_f1=(0.7, 0.9), metrics={"best_epoch": 1, "best_dev_f1": 0.65})
+    log_training(name="unknown epoch", token_f1=(0.99, 0.99))
+    built = build_report(metric="dev_f1")
+    page = Page(built.html)
+    assert page.headings[0] == "spaCy leads on demo with best_dev_f1 0.750"
+    assert "ranked by best_dev_f1 : dev_f1 of the epoch whose model was kept" in page.text
+    assert page.column("Rank") == ["1", "2", "–"]
+    assert page.column("best_dev_f1") == ["0.750", "0.650", "–"]
+    assert "Not ranked, as best_dev_f1 is missing or not finite: unknown epoch." in page.text
+
+
+def test_dev_f1_without_a_known_epoch_is_bad_input(experiment: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match="no finished run has 'best_dev_f1', nor a value of 'dev_f1' at its best_epoch"):
+        build_report(metric="dev_f1")
+
+
+def test_one_odd_run_does_not_stop_the_report(experiment: str) -> None:
+    log_two_with_predictions()
+    odd = log_training(name="odd", test_f1=0.99, sentences=list(zip(TOKENS, GOLD, BEST, strict=True)))
+    mlflow.MlflowClient().log_text(odd, "[" * 100_000, "entity_report.json")
+    built = build_report()
+    page = Page(built.html)
+    assert built.winner.name == "odd"
+    note = "No interval, comparison or errors for odd: it has artifacts that cannot be read (RecursionError)."
+    assert note in page.text
+    assert "Errors" in page.headings  # of the two others
+
+
+def test_new_framework_gets_its_colour_everywhere(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Framework("Toy", "#123456", "#abcdef", "toy", "toy", "toy", ())
+    monkeypatch.setitem(FRAMEWORKS, "toy", toy)
+    monkeypatch.setitem(LOSSES, "toy", (3.0, 2.0, 1.0))
+    log_training("toy", name="a", test_f1=0.9)
+    html = build_report().html
+    page = Page(html)
+    assert page.headings[0] == "Toy leads on demo with test_f1 0.900"
+    (line,) = page.figures["Loss by epoch, Toy"]["data"]
+    assert line["line"]["color"] == "#123456"
+    assert page.dark_colours["#123456"] == "#abcdef"
+    (number,) = {
+        name.removeprefix("mark-")
+        for _, attributes in page.tags
+        for name in (attributes.get("class") or "").split()
+        if name.startswith("mark-")
+    }
+    assert f".mark-{number} {{ background: #123456 }}" in html
+    assert f"(prefers-color-scheme: dark) {{ .mark-{number} {{ background: #abcdef }} }}" in html
+
+
+def test_reports_on_runs_of_other_tools(experiment: str) -> None:
+    """As of the blog's script, spaCy's logger or a notebook: no tags, or only the framework's."""
+    names = [EVIL, "\x1b[31mred\x07", "w" * 4000, "\u202etxt", "{{ 7*7 }}{% raw %}", "plain"]
+    client = mlflow.MlflowClient()
+    for number in range(60):
+        tags = {"twinner.framework": ("spacy", "sparknlp", EVIL)[number % 4 - 1]} if number % 3 else {}
+        name = f"{names[number % 6]} {number}"
+        run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], run_name=name, tags=tags)
+        stamp = 1_700_000_000_000
+        params = {"drop_rate": f"0.{1 + number % 5}", "iterations": "3", "lr": f"{0.001 * (number + 1)}"}
+        f1 = math.nan if number % 10 == 0 else number / 100
+        scores = [Metric("ner.losses", 100 / step + number, stamp + step, step) for step in (1, 2, 3)]
+        scores.append(Metric("test_f1", f1, stamp, 0))
+        client.log_batch(run.info.run_id, scores, [Param(*pair) for pair in params.items()])
+        client.set_terminated(run.info.run_id)
+    built = build_report(metric="test_f1")
+    page = Page(built.html)
+    assert (built.runs_count, built.winner.name) == (60, f"{names[59 % 6]} 59")
+    assert page.headings[1].startswith(f"{experiment} runs of other tools, whose test sets are unknown")
+    assert len(page.tables[0]) == 2 + 60
+    assert page.column("Rank").count("–") == 6  # nan
+    assert "Run it again" not in page.text
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", built.html.replace(get_plotlyjs(), ""))
+    assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
+    assert build_report(metric="ner.losses").winner.metrics["ner.losses"] == pytest.approx(100 / 3)

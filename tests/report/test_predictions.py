@@ -1,7 +1,9 @@
-"""What is read back from artifacts, and what is said of those that are missing, broken or of another test set."""
+"""Reading artifacts that are complete, missing, broken or of another test set."""
 
 import json
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 import pandas as pd
@@ -20,10 +22,10 @@ def evidence() -> Evidence:
 
 def place(run: str) -> Path:
     """The folder of a run's artifacts."""
-    return Path(mlflow.get_run(run).info.artifact_uri.removeprefix("file://"))
+    return Path(unquote(urlsplit(mlflow.get_run(run).info.artifact_uri).path))
 
 
-def test_tokens_tags_and_what_was_seen_come_back_by_sentence(experiment: str) -> None:
+def test_reads_predictions_by_sentence(experiment: str) -> None:
     run = log_training(sentences=SENTENCES, seen=["Anna"])
     found = evidence()
     one = found.predictions[run]
@@ -32,11 +34,11 @@ def test_tokens_tags_and_what_was_seen_come_back_by_sentence(experiment: str) ->
     assert one.predicted == [("B-PER", "O", "O"), ("B-LOC", "I-LOC")]
     assert one.seen == {(0, (0, 1, "PER")): True, (0, (2, 3, "LOC")): False, (1, (0, 2, "LOC")): False}
     assert one.f1 == pytest.approx(2 * 2 / (2 + 3))
-    assert found.support == {"PER": 1, "LOC": 2}  # counted, for the report's schemes are empty
+    assert found.support == {"PER": 1, "LOC": 2}  # counted, as the report's schemes are empty
     assert found.lacking == {}
 
 
-def test_rows_may_stand_in_any_order(experiment: str) -> None:
+def test_accepts_rows_in_any_order(experiment: str) -> None:
     run = log_training(sentences=SENTENCES)
     before = evidence().predictions[run]
     file = place(run) / "inference.parquet"
@@ -45,32 +47,32 @@ def test_rows_may_stand_in_any_order(experiment: str) -> None:
     assert (after.tokens, after.gold, after.predicted) == (before.tokens, before.gold, before.predicted)
 
 
-def test_the_support_is_that_of_the_entity_report_in_the_spelling_of_metrics(experiment: str) -> None:
+def test_reads_support_with_metric_labels(experiment: str) -> None:
     log_training(support={"DRUG": 7, "a&b": 2})
     log_training()
     assert evidence().support == {"DRUG": 7, "a_b": 2}
 
 
-def test_without_text_there_are_no_tokens(experiment: str) -> None:
+def test_reads_predictions_without_text(experiment: str) -> None:
     run = log_training(sentences=[("", gold, predicted) for _, gold, predicted in SENTENCES])
     assert evidence().predictions[run].tokens is None
 
 
-def test_a_run_that_holds_no_predictions_says_so(experiment: str) -> None:
+def test_notes_missing_predictions(experiment: str) -> None:
     run = log_training()
-    assert evidence().lacking == {run: "holds no inference.parquet"}
+    assert evidence().lacking == {run: "has no inference.parquet"}
 
 
-def test_a_deleted_artifact_is_as_good_as_none(experiment: str) -> None:
+def test_deleted_artifacts_count_as_missing(experiment: str) -> None:
     run = log_training(sentences=SENTENCES)
     for file in place(run).iterdir():
         file.unlink()
     place(run).rmdir()
-    assert evidence().lacking == {run: "holds no inference.parquet"}
+    assert evidence().lacking == {run: "has no inference.parquet"}
 
 
 @pytest.mark.parametrize("broken", ["parquet", "json", "columns", "tags", "shape"])
-def test_an_artifact_that_can_not_be_read_is_left_out(experiment: str, broken: str) -> None:
+def test_leaves_out_unreadable_artifacts(experiment: str, broken: str) -> None:
     run = log_training(sentences=SENTENCES)
     table = place(run) / "inference.parquet"
     if broken == "parquet":
@@ -85,10 +87,10 @@ def test_an_artifact_that_can_not_be_read_is_left_out(experiment: str, broken: s
         (place(run) / "entity_report.json").write_text(json.dumps(["entities"]), encoding="utf-8")
     found = evidence()
     assert found.predictions == {}
-    assert found.lacking[run].startswith("holds artifacts that can't be read (")
+    assert found.lacking[run].startswith("has artifacts that cannot be read (")
 
 
-def test_runs_whose_gold_tags_differ_are_not_compared(experiment: str) -> None:
+def test_leaves_out_runs_with_other_gold_tags(experiment: str) -> None:
     other = log_training(sentences=[("Anna in Ulm", "O O B-LOC", "O O O"), SENTENCES[1]])
     first = log_training(sentences=SENTENCES)  # the newest comes first
     found = evidence()
@@ -96,9 +98,7 @@ def test_runs_whose_gold_tags_differ_are_not_compared(experiment: str) -> None:
     assert found.lacking == {other: "was scored on other gold tags"}
 
 
-def test_what_comes_over_a_network_is_kept_and_fetched_anew_once_it_has_changed(
-    experiment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_caches_remote_artifacts_until_they_change(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = log_training(sentences=SENTENCES)
     (run,) = find_training_runs()
     remote = Run(**{**vars(run), "artifact_uri": "s3://bucket/artifacts"})
@@ -120,3 +120,85 @@ def test_what_comes_over_a_network_is_kept_and_fetched_anew_once_it_has_changed(
     kept = fetch_artifacts([remote], ["inference.parquet"])[identity]["inference.parquet"]
     assert fetched == ["inference.parquet"] * 2
     assert kept.read_bytes().endswith(b"more")
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+ENTITY = '{"sentence": 0, "start": 0, "end": 1, "label": "PER", "seen_in_train": true}'
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        NESTED,
+        f'{{"schemes": {NESTED}}}',
+        '{"schemes": {"strict": {"PER": {"support": 1e999}}}}',
+        '{"schemes": {"strict": {"PER": {"support": Infinity}}}}',
+        '{"schemes": {"strict": {"PER": {"support": NaN}}}}',
+        '{"schemes": {"strict": {"PER": {"support": -1}}}}',
+        '{"schemes": {"strict": {"PER": {"support": "many"}}}}',
+        '{"schemes": {"strict": [1]}}',
+        "null",
+        "17",
+        '{"entities": 5}',
+        '{"entities": [5]}',
+        f'{{"entities": [{ENTITY.replace("0", "1e999", 1)}]}}',
+        f'{{"entities": [{ENTITY.replace("0", "null", 1)}]}}',
+        f'{{"entities": [{ENTITY.replace(chr(34) + "PER" + chr(34), "[]")}]}}',
+        f'{{"entities": [{ENTITY.replace("PER", "LOC")}]}}',  # no such gold entity
+        b"\xff\xfe".decode("latin-1"),
+    ],
+)
+def test_leaves_out_runs_with_malformed_entity_report(experiment: str, report: str) -> None:
+    odd = log_training(name="odd", sentences=SENTENCES)
+    good = log_training(name="good", sentences=SENTENCES)
+    (place(odd) / "entity_report.json").write_text(report, encoding="latin-1")
+    found = evidence()
+    assert list(found.predictions) == [good]
+    assert found.lacking[odd].startswith("has artifacts that cannot be read (")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"",
+        pd.DataFrame({name: [] for name in ("sentence", "position", "token", "ground_truth", "prediction")}),
+        {"ground_truth": [1, 2, 3, 4, 5]},
+        {"prediction": [0.5] * 5},
+        {"prediction": [["O"]] * 5},
+        {"token": [1, 2, 3, 4, 5]},
+        {"sentence": ["a", "b", "c", "d", "e"]},
+        {"sentence": [0, 0, 0, float("nan"), 1]},
+        {"position": [float("inf")] * 5},
+        {"position": [None] * 5},
+    ],
+    ids=["0 bytes", "0 rows", "gold", "prediction", "lists", "token", "sentence", "nan", "infinity", "null"],
+)
+def test_leaves_out_runs_with_malformed_table(experiment: str, table: Any) -> None:
+    odd = log_training(name="odd", sentences=SENTENCES)
+    good = log_training(name="good", sentences=SENTENCES)
+    file = place(odd) / "inference.parquet"
+    if isinstance(table, bytes):
+        file.write_bytes(table)
+    else:
+        (table if isinstance(table, pd.DataFrame) else pd.read_parquet(file).assign(**table)).to_parquet(file)
+    found = evidence()
+    assert list(found.predictions) == [good]
+    assert found.lacking[odd].startswith("has artifacts that cannot be read (")
+
+
+def test_accepts_dictionary_encoded_and_small_integer_columns(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    before = evidence().predictions[run]
+    file = place(run) / "inference.parquet"
+    types = {"sentence": "int32", "position": "int8", "ground_truth": "category", "prediction": "category"}
+    pd.read_parquet(file).astype(types).to_parquet(file)
+    after = evidence().predictions[run]
+    assert (after.tokens, after.gold, after.predicted) == (before.tokens, before.gold, before.predicted)
+
+
+def test_folder_in_place_of_an_artifact_counts_as_missing(experiment: str) -> None:
+    run = log_training(sentences=SENTENCES)
+    file = place(run) / "inference.parquet"
+    file.unlink()
+    file.mkdir()
+    assert evidence().lacking == {run: "has no inference.parquet"}

@@ -11,11 +11,10 @@ from report import report
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner import cli
 from twinner.errors import BadInput
+from twinner.report import write_output
 
 
-def test_the_step_writes_the_page_and_tells_where(
-    experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writes_and_logs_the_page(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log_training(params={"drop_rate": ".10"})
     log_training("sparknlp", params={"drop_rate": "0.5"})
     file = tmp_path / "page.html"
@@ -35,7 +34,7 @@ def test_the_step_writes_the_page_and_tells_where(
     assert len(list(csv.DictReader(mlflow.artifacts.load_text(f"{uri}/runs.csv").splitlines()))) == 2
 
 
-def test_the_files_beside_the_page_are_those_of_the_same_report(experiment: str, tmp_path: Path) -> None:
+def test_writes_data_beside_the_page(experiment: str, tmp_path: Path) -> None:
     log_training(name="only")
     (tmp_path / "runs.csv").write_text("of an earlier report")
     report(output=str(tmp_path / "page.html"))
@@ -44,28 +43,21 @@ def test_the_files_beside_the_page_are_those_of_the_same_report(experiment: str,
     )
     assert next(csv.DictReader((tmp_path / "runs.csv").open(encoding="utf-8")))["name"] == "only"
     assert {file.name for file in tmp_path.iterdir()} == {"page.html", "summary.json", "runs.csv"}
-    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == 0o666 & ~_umask()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def test_a_place_that_can_not_be_written_is_bad_input_before_any_run_is_made(experiment: str, tmp_path: Path) -> None:
+def test_rejects_unwritable_output_before_starting_a_run(experiment: str, tmp_path: Path) -> None:
     log_training()
     for place in (tmp_path, tmp_path / "missing" / "page.html", tmp_path / ("x" * 300)):
-        with pytest.raises(BadInput, match="the report can't be written"):
+        with pytest.raises(BadInput, match="cannot write the report to"):
             report(output=str(place))
     assert not mlflow.search_runs(filter_string="tags.twinner.step = 'report'", output_format="list")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
+def test_unreachable_server_fails_fast_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as taken:  # bound, but nobody listens
+    with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
         mlflow.set_tracking_uri(f"http://me:secret@127.0.0.1:{taken.getsockname()[1]}")
@@ -73,7 +65,7 @@ def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: the tracking store http://me:***@127.0.0.1:")
     assert "does not answer" in error
-    assert "see that it runs" in error
+    assert "check that it is running" in error
     assert "secret" not in error
 
 
@@ -81,15 +73,87 @@ def test_an_unreachable_server_is_told_in_one_line_and_without_delay(
     ("arguments", "words"),
     [
         (["--experiments", "no such"], "there is no experiment 'no such'; use one of these: "),
-        (["--filter", "nonsense"], "the filter 'nonsense' is not understood: "),
+        (["--filter", "nonsense"], "cannot parse the filter 'nonsense': "),
         (["--metric", "test_f3"], "no finished run has the metric 'test_f3'; use one of these: "),
-        (["--drop-rate", "0.9"], "no training run has drop_rate 0.9; choose among those tried: 0.2"),
+        (["--drop-rate", "0.9"], "no training run has drop_rate 0.9; choose among the values tried: 0.2"),
         (["--log-text", "maybe"], "'maybe' is not one of 'yes', 'no'"),
     ],
 )
-def test_bad_input_ends_with_2_and_one_line(
+def test_bad_input_exits_2_with_one_line(
     experiment: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     log_training()
     assert cli.exit_status(report, arguments) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_follows_links(experiment: str, tmp_path: Path) -> None:
+    log_training()
+    for folder in ("links", "targets"):
+        (tmp_path / folder).mkdir()
+    target = tmp_path / "targets" / "page.html"
+    target.write_text("an earlier report")
+    (tmp_path / "links" / "page.html").symlink_to("../targets/page.html")
+    (tmp_path / "links" / "runs.csv").symlink_to(tmp_path / "targets" / "new.csv")  # which does not exist yet
+    report(output=str(tmp_path / "links" / "page.html"))
+    assert (tmp_path / "links" / "page.html").is_symlink()
+    assert (tmp_path / "links" / "runs.csv").is_symlink()
+    assert "1 training run" in target.read_text(encoding="utf-8")
+    assert (tmp_path / "targets" / "new.csv").read_text(encoding="utf-8").startswith("test_digest,")
+    assert {file.name for file in (tmp_path / "targets").iterdir()} == {"page.html", "new.csv"}
+    assert {file.name for file in (tmp_path / "links").iterdir()} == {"page.html", "summary.json", "runs.csv"}
+
+
+@pytest.mark.parametrize("name", ["page.html", "summary.json", "runs.csv"])
+@pytest.mark.parametrize("kind", ["device", "fifo", "folder", "loop"])
+def test_refuses_output_that_is_no_regular_file(
+    experiment: str, tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_training()
+    odd = tmp_path / name
+    if kind == "device":
+        odd.symlink_to("/dev/null")
+    elif kind == "fifo":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    else:
+        odd.symlink_to(odd)
+    assert cli.status_of(report, ["--output", str(tmp_path / "page.html")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"error: cannot write the report to {odd}: ")
+    assert line.endswith("; give output another file")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert list(tmp_path.iterdir()) == [odd]
+
+
+@pytest.mark.parametrize("name", ["summary.json", "runs.csv"])
+def test_refuses_output_with_the_name_of_its_data(experiment: str, tmp_path: Path, name: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match=f"{name} is written beside it; give output another file"):
+        report(output=str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o002, 0o664), (0o022, 0o644)])
+def test_files_have_the_mode_of_new_files(experiment: str, tmp_path: Path, mask: int, mode: int) -> None:
+    log_training()
+    before = os.umask(mask)
+    try:
+        report(output=str(tmp_path / "page.html"))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {mode}
+
+
+def test_failed_write_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page.html").mkdir()  # replacing a folder by a file fails
+    with pytest.raises(BadInput, match="cannot write the report to"):
+        write_output(str(tmp_path / "page.html"), {"report.html": "text"})
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_unknown_home_folder_is_bad_input(experiment: str) -> None:
+    log_training()
+    with pytest.raises(BadInput, match="cannot write the report to"):
+        report(output="~no-such-user-here/page.html")

@@ -1,17 +1,18 @@
-"""What other programs and the terminal get, held against what was logged."""
+"""The JSON, CSV and terminal output, compared with what was logged."""
 
 import csv
 import io
 import json
 from typing import Any
 
+import mlflow
 import pytest
 from training_runs import log_training, log_two_with_predictions  # type: ignore[import-not-found]
 from twinner.report import build_report
 
 
 def only_test_set(text: str) -> dict[str, Any]:
-    """The one test set of a summary, which is JSON as other programs read it: no NaN, no Infinity."""
+    """Return the only test set of a summary, which must be strict JSON: no NaN, no Infinity."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -21,7 +22,7 @@ def only_test_set(text: str) -> dict[str, Any]:
     return found
 
 
-def test_the_summary_holds_the_answer(experiment: str) -> None:
+def test_summary_holds_the_result(experiment: str) -> None:
     best, second = log_two_with_predictions()
     found = only_test_set(build_report().summary)
     assert found["winner"]["run_id"] == best
@@ -38,7 +39,7 @@ def test_the_summary_holds_the_answer(experiment: str) -> None:
     assert "spaCy: train for more than 3 epochs" in [advice["what"] for advice in found["advice"]]
 
 
-def test_a_value_that_is_no_number_leaves_the_summary_valid(experiment: str) -> None:
+def test_summary_is_valid_json_with_nan_metrics(experiment: str) -> None:
     log_training(name="odd", metrics={"training_time": float("nan"), "test_time": float("inf")})
     failed = log_training(
         name="failed", test_f1=None, status="FAILED", tags={"twinner.test_digest": "aaaa000011112222"}
@@ -49,7 +50,7 @@ def test_a_value_that_is_no_number_leaves_the_summary_valid(experiment: str) -> 
     assert found["unranked"] == {failed: "FAILED"}
 
 
-def test_every_run_has_a_line_in_the_table(experiment: str) -> None:
+def test_csv_has_a_row_per_run(experiment: str) -> None:
     text = 'comma, "quote"\nline |'
     log_training(name="low", test_f1=0.7, params={"vectors": text})
     high = log_training("sparknlp", name="high", test_f1=0.9)
@@ -65,7 +66,7 @@ def test_every_run_has_a_line_in_the_table(experiment: str) -> None:
     assert rows[1]["params.vectors"] == rows[2]["error"] == text
 
 
-def test_the_terminal_gets_the_answer_and_a_table(experiment: str) -> None:
+def test_markdown_shows_result_and_table(experiment: str) -> None:
     best, _ = log_two_with_predictions()
     log_training(name="third", test_f1=0.5, params={"drop_rate": "0.1"})
     for number in range(20):
@@ -86,9 +87,53 @@ def test_the_terminal_gets_the_answer_and_a_table(experiment: str) -> None:
     assert "3 more runs are on the page." in lines
 
 
-def test_hostile_names_do_nothing_to_the_terminal(experiment: str) -> None:
+def test_terminal_output_has_no_control_characters(experiment: str) -> None:
     log_training(name="\x1b[31mred|\u202etxt\nline", test_f1=0.9)
     shown = build_report().markdown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-    assert "�[31mred\\|�txt line" in shown
+    assert r"\x1b[31mred\|\u202etxt line" in shown
+
+
+@pytest.mark.parametrize("metric", ["Run", "Rank", "F1", "drop_rate"])
+def test_table_tells_metrics_from_its_own_columns(experiment: str, metric: str) -> None:
+    log_training(name="low", metrics={metric: 0.25}, test_f1=0.9, params={"drop_rate": "0.1"})
+    log_training(name="high", metrics={metric: 0.75}, test_f1=0.1)
+    header, _, first, _ = [line for line in build_report(metric=metric).markdown.splitlines() if line.startswith("|")]
+    cells = dict(zip(split_row(header), split_row(first), strict=True))
+    assert (cells["Run"], cells[f"metric {metric}"], cells["F1"]) == ("high", "0.75", "0.1")
+
+
+def split_row(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_terminal_output_shortens_long_names(experiment: str) -> None:
+    log_training(name="w" * 500)
+    assert max(map(len, build_report().markdown.splitlines())) < 250
+
+
+def test_child_run_is_repeated_with_the_environment_of_its_parent(experiment: str) -> None:
+    with mlflow.start_run() as parent:
+        mlflow.set_tags({"twinner.step": "main", "mlflow.project.env": "uv"})
+    log_training(tags={"mlflow.project.env": "local", "mlflow.parentRunId": parent.info.run_id})
+    built = build_report()
+    command = "mlflow run . -e spacy_train --env-manager uv -P corpus=demo"
+    assert only_test_set(built.summary)["winner"]["command"].startswith(command)
+    assert command in built.markdown
+    assert command in built.html
+    assert "env-manager local" not in built.html + built.markdown + built.summary
+
+
+def test_runs_of_other_tools_are_summarised(experiment: str) -> None:
+    for number in range(3):
+        with mlflow.start_run(run_name=f"theirs {number}") as run:
+            mlflow.log_metrics({"ner.losses": 10.0 - number})
+    built = build_report(metric="ner.losses")
+    found = only_test_set(built.summary)
+    assert (found["experiment"], found["test_digest"], found["metric"]) == (experiment, "", "ner.losses")
+    assert (found["winner"]["run_id"], found["winner"]["value"]) == (run.info.run_id, 8.0)
+    assert (found["winner"]["command"], found["winner"]["model_uri"]) == ("", None)
+    assert f"## Runs of other tools in {experiment}" in built.markdown
+    assert "run it again" not in built.markdown
+    assert built.markdown.startswith(f"# theirs 2 leads in {experiment} with ner.losses 8.000")

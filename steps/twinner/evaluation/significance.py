@@ -1,4 +1,4 @@
-"""How sure a score is: its interval over sentences, and whether two runs differ on them by more than chance."""
+"""Confidence intervals of F1 and significance tests between two runs, over test sentences."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +9,20 @@ from scipy import stats
 
 from twinner.evaluation.scores import f1_of
 
-RESAMPLES = 2_000  # of the test sentences, for an interval
-SWAPS = 9_999  # random exchanges of two runs' sentences, for a comparison
-LEVEL = 0.05  # a p-value below counts as significant
-AT_ONCE = 2_000_000  # numbers in memory of a batch
+RESAMPLES = 2_000  # bootstrap samples for an interval
+SWAPS = 9_999  # random exchanges for a comparison
+LEVEL = 0.05  # p-values below are significant
+BATCH = 2_000_000  # numbers in memory at a time
 
-Counts = NDArray[np.int64]  # n rows, one a sentence: entities found, spurious, missed
+Counts = NDArray[np.int64]  # one row per sentence: entities found, spurious, missed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same n test sentences.
+    """Two runs compared on the same test sentences.
 
-    difference: F1 of the first less that of the second. p_value: how often a random exchange of their answers,
-    sentence by sentence, sets them at least as far apart. differing: the sentences on which their counts differ.
+    difference: F1 of the first minus F1 of the second. p_value: share of random exchanges of predictions, sentence by
+    sentence, with at least this absolute difference. differing: sentences with different counts.
     """
 
     difference: float
@@ -32,12 +32,12 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether chance alone would hardly make such a difference."""
+        """Whether the p-value is below 0.05."""
         return self.p_value < LEVEL
 
 
 def f1_interval(counts: Counts) -> tuple[float, float] | None:
-    """The 95 % percentile bootstrap interval of F1 over n sentences; None for fewer than two, which have none."""
+    """Return the 95 % percentile bootstrap interval of F1 over n sentences; None if n is below 2."""
     if len(counts) < 2:
         return None
 
@@ -48,7 +48,7 @@ def f1_interval(counts: Counts) -> tuple[float, float] | None:
         tuple(counts.T),
         f1,
         n_resamples=RESAMPLES,
-        batch=max(1, AT_ONCE // len(counts)),
+        batch=max(1, BATCH // len(counts)),
         vectorized=True,
         paired=True,
         method="percentile",
@@ -58,15 +58,15 @@ def f1_interval(counts: Counts) -> tuple[float, float] | None:
 
 
 def compare(first: Counts, second: Counts) -> Comparison:
-    """Compare two runs by paired approximate randomisation (Noreen 1989) of F1; n rows each, of the same sentences.
+    """Compare F1 of two runs by paired approximate randomisation (Noreen 1989), from n rows each on the same sentences.
 
-    Of few differing sentences all exchanges are tried, and the p-value is exact.
+    With few differing sentences all exchanges are enumerated and the p-value is exact.
     """
     differ = (first != second).any(axis=1)
     count = int(differ.sum())
     ours, theirs = f1_of(first.sum(axis=0)), f1_of(second.sum(axis=0))
     p_value = 1.0
-    if count > 1:  # an exchange of one sentence turns the difference round, and sets them no less apart
+    if count > 1:  # exchanging a single sentence only flips the sign of the difference
         fixed = first[~differ].sum(axis=0)
         pool = np.concatenate([first[differ], second[differ]])
 
@@ -81,7 +81,7 @@ def compare(first: Counts, second: Counts) -> Comparison:
             permutation_type="samples",
             vectorized=True,
             n_resamples=SWAPS,
-            batch=max(1, AT_ONCE // count),
+            batch=max(1, BATCH // count),
             alternative="greater",
             rng=np.random.default_rng(0),
         ).pvalue

@@ -1,1 +1,1 @@
-"""What every HTML page shares: rendering, entity highlights, and the errors page."""
+"""Render HTML pages: the parts that all share, and the errors page."""

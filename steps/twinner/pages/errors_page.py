@@ -1,4 +1,4 @@
-"""The page `errors.html` of one run: the sentences it got wrong, gold and predicted side by side, by kind of error."""
+"""Build a run's `errors.html`: its wrong sentences, gold and predicted side by side, by kind of error."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from twinner.frameworks.contract import Prediction
 from twinner.pages.highlight import pieces_of
 from twinner.pages.rendering import FOLDER, render
 
-SHOWN = 500  # sentences on a page, so that a browser can hold them
+MAX_SENTENCES = 500  # on a page, to keep browsers responsive
 
 
 def errors_page(sentences: Sequence[Sentence], predictions: Sequence[Prediction], title: str) -> str:
-    """The HTML of the page for n sentences and their n predictions; title names the run.
+    """Return the page for n sentences and their n predictions as HTML; title: the run's name.
 
-    All errors are counted; of the sentences that have some, the first 500 are shown.
+    All errors are counted; only the first 500 sentences with errors are shown.
     """
     counts = Counter(dict.fromkeys(KINDS, 0))
     correct = 0
@@ -27,12 +27,12 @@ def errors_page(sentences: Sequence[Sentence], predictions: Sequence[Prediction]
         correct += len({*sentence.entities} & {*entities_of(prediction.tags)})
         if mistakes:
             with_errors += 1
-            if len(shown) < SHOWN:
+            if len(shown) < MAX_SENTENCES:
                 shown.append(_view(number, sentence, prediction, mistakes))
     return render(
         FOLDER / "errors.html.j2",
         title=f"Errors on test: {title}",
-        kinds=[(kind, words, counts[kind]) for kind, words in KINDS.items()],
+        kinds=[(kind, meaning, counts[kind]) for kind, meaning in KINDS.items()],
         correct=correct,
         gold=sum(len(sentence.entities) for sentence in sentences),
         sentences=len(sentences),
@@ -42,7 +42,7 @@ def errors_page(sentences: Sequence[Sentence], predictions: Sequence[Prediction]
 
 
 def _view(number: int, sentence: Sentence, prediction: Prediction, mistakes: Sequence[Mistake]) -> dict[str, object]:
-    """What the template shows of one sentence."""
+    """Return what the template shows of one sentence."""
     wrong = {mistake.gold for mistake in mistakes}, {mistake.predicted for mistake in mistakes}
     counts = Counter(mistake.kind for mistake in mistakes)
     return {

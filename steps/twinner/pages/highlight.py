@@ -1,4 +1,4 @@
-"""A sentence cut into pieces, its entities marked, for the pages that show them."""
+"""Cut a sentence into pieces with marked entities, for display."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from twinner.evaluation.mistakes import Entity
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a sentence: an entity with its label, or text between entities (label empty); wrong: in an error."""
+    """An entity, or the text between entities, which has no label. wrong: the entity is part of an error."""
 
     text: str
     label: str = ""
@@ -17,7 +17,7 @@ class Piece:
 
 
 def pieces_of(sentence: Sentence, entities: Sequence[Entity], wrong: Collection[Entity | None]) -> list[Piece]:
-    """The sentence's text cut at the borders of the entities, which stand in order and do not overlap."""
+    """Cut the sentence's text at the borders of its entities, which are sorted and do not overlap."""
     pieces = []
     position = 0
     for first, end, label in entities:

@@ -1,7 +1,7 @@
-"""The report over many runs: one page, for people, and the same as data, for programs."""
+"""The report that compares many training runs: an HTML page for people, JSON and CSV for programs."""
 
-from twinner.report.choose import Choice
 from twinner.report.output import check_output, write_output
 from twinner.report.page import Report, build_report
+from twinner.report.selection import Selection
 
-__all__ = ["Choice", "Report", "build_report", "check_output", "write_output"]
+__all__ = ["Report", "Selection", "build_report", "check_output", "write_output"]

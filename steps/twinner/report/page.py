@@ -1,7 +1,7 @@
-"""The report: one HTML page that says which training run won, by how much, why, and what to try next."""
+"""Build the report page: which training run won, by how much, why, and what to try next."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,28 +13,36 @@ from plotly.offline import get_plotlyjs
 
 from twinner.evaluation.mistakes import KINDS
 from twinner.pages.rendering import render
-from twinner.report.choose import Choice
-from twinner.report.curves import DRAWN, draw_curves
-from twinner.report.figures import draw_confusion, draw_cost, draw_effects, draw_labels
-from twinner.report.parallel import draw_parallel
-from twinner.report.picture import PLOTTED, Picture
-from twinner.report.sections import Section, command_again, sections_of
-from twinner.report.study import CURVES, Study, study
+from twinner.report import plots
+from twinner.report.error_analysis import count_by_kind, differing_sentences, find_disagreements, frequent_confusions
+from twinner.report.findings import CURVES, MAX_CURVES, Findings, analyse
+from twinner.report.plots import MAX_PLOTTED, Mark, Plot, marks_of
+from twinner.report.sections import MAX_COLUMNS, Section, split_into_sections
+from twinner.report.selection import Selection
 from twinner.report.summary import markdown, runs_csv, summary_json
-from twinner.report.why import confusions, differing_sentences, disagreements, kinds_by_run
-from twinner.tracking.read import Run, check_metric, find_training_runs, link_to_run
+from twinner.terminal import one_line
+from twinner.tracking.read import (
+    Run,
+    by_epoch_metric,
+    check_metric,
+    find_training_runs,
+    kept_epoch_metric,
+    link_to_run,
+    score_kept_epochs,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
-DETAILED = 6  # test sets that are looked into; those with fewer runs get their table alone
-ON_PAPER = ("Run", "Parameters", "Ranked by", "Test scores")  # groups of columns, the first ones of the table
-MOST_FAILURES = 50  # whose words are shown
+MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only
+ON_PAPER = ("Run", "Parameters", "Ranked by", "Test scores")  # groups of columns that are printed, the first ones
+MAX_FAILURES = 50  # whose messages are shown
+MAX_LISTED = 20  # names of runs in a note
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report: the page, and how many runs it covers, and the best run of the test set with the most runs.
+    """A report: the page, the same as JSON (`summary`), CSV (`runs`) and for a terminal (`markdown`).
 
-    summary, runs: the same as JSON and CSV. markdown: for a terminal.
+    runs_count: the runs covered. winner: the best run of the section with the most runs.
     """
 
     html: str
@@ -46,170 +54,196 @@ class Report:
 
 
 def build_report(
-    choice: Choice | None = None,
+    selection: Selection | None = None,
     experiments: str = "",
     filter: str = "",
     metric: str = "test_f1",
     log_text: bool = True,
 ) -> Report:
-    """Read the training runs from MLflow, which is all that is read, and build the page.
+    """Build the report from the training runs in MLflow.
 
-    choice: which drop_rate, epochs and lr; none: all. experiments: names or ids with commas between, empty: the current
-    one. filter: in MLflow's search syntax. metric: what ranks the runs. log_text: whether sentences of the corpus may
-    be shown, where the runs logged them.
-    Raises BadInput if there is nothing to report on, and for an experiment, filter, choice or metric that can't be met.
+    selection: by drop_rate, epochs and lr; None: all. experiments: comma-separated names or ids, empty: the current
+    one. filter: in MLflow's search syntax. metric: ranks the runs; for a score of each epoch on dev (`dev_f1`) that of
+    the epoch whose model was kept. log_text: whether sentences that the runs logged may be shown.
+    Raises BadInput if there is nothing to report, or for an invalid experiment, filter, selection or metric.
     """
-    found = find_training_runs(experiments, filter)
-    runs = (choice or Choice()).of(found)
-    check_metric(runs, metric)
-    sections = sections_of(runs, metric)
-    studies = [study(section, deep=number < DETAILED) for number, section in enumerate(sections)]
+    selection = selection or Selection()
+    ranked_by = kept_epoch_metric(metric)
+    runs = score_kept_epochs(selection.apply(find_training_runs(experiments, filter, metric)), ranked_by)
+    check_metric(runs, ranked_by)
+    sections = split_into_sections(runs, ranked_by)
+    findings = [analyse(section, deep=number < MAX_DETAILED) for number, section in enumerate(sections)]
     winner = sections[0].winner
     assert winner is not None  # check_metric found a run that ranks
-    chosen = {name: text for name, text in {**vars(choice or Choice()), "filter": filter}.items() if text.strip()}
-    where = f" on {winner.corpus}" if winner.corpus else ""
-    title = f"{winner.framework} leads{where} with {metric} {_value(winner, metric)}"
+    title = _title(sections[0], winner)
+    counts = _counts(runs)
+    marks = marks_of(run.framework for run in runs)
     html = render(
         TEMPLATES / "report.html.j2",
         scripts=[get_plotlyjs(), (TEMPLATES / "report.js").read_text(encoding="utf-8")],
         title=title,
-        metric=metric,
-        counts=_counts(runs),
-        chosen=chosen,
-        sections=[_view(one, number, log_text) for number, one in enumerate(studies, 1)],
-        most_failures=MOST_FAILURES,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        counts=counts,
+        selected={name: text for name, text in {**vars(selection), "filter": filter}.items() if text.strip()},
+        marks=marks,
+        dark_colours={mark.colour: mark.dark_colour for mark in marks.values()},
+        views=[_view(one, number, log_text, marks) for number, one in enumerate(findings, 1)],
+        max_failures=MAX_FAILURES,
+        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         version=version("mlflow"),
     )
     return Report(
         html=html,
-        summary=summary_json(title, metric, studies),
-        runs=runs_csv(studies),
-        markdown=markdown(title, _counts(runs), studies),
+        summary=summary_json(title, ranked_by, findings),
+        runs=runs_csv(findings),
+        markdown=markdown(title, counts, findings),
         runs_count=len(runs),
         winner=winner,
     )
 
 
-def _view(studied: Study, number: int, log_text: bool) -> dict[str, Any]:
-    """What the template shows of one section."""
-    section = studied.section
+def _title(section: Section, winner: Run) -> str:
+    leader = winner.framework or winner.label
+    where = f"on {winner.corpus}" if winner.corpus else f"in {section.experiment}" if section.experiment else ""
+    return one_line(f"{leader} leads {where} with {section.metric} {_value(winner, section.metric)}")
+
+
+def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:
+    """Return what the template shows of one section."""
+    section = found.section
     groups = [(name, len(list(group))) for name, group in groupby(section.columns, lambda column: column.group)]
-    on_paper = [width for name, width in groups if name in ON_PAPER]
+    printed = [width for name, width in groups if name in ON_PAPER]
     return {
         "number": number,
         "section": section,
-        "study": studied,
+        "findings": found,
+        "metric_note": _metric_note(section.metric),
         "corpora": sorted({run.corpus for run in section.runs} - {""}),
         "rivals": _rivals(section),
-        "command": command_again(section.winner) if section.winner else "",
         "groups": groups,
-        "printed": 2 + sum(on_paper),  # rank and name come first
-        "printed_groups": len(on_paper),
+        "printed": 2 + sum(printed),  # rank and name come first
+        "printed_groups": len(printed),
         "links": {run.id: link for run in section.runs if (link := link_to_run(run))},
-        "pictures": [_embedded(picture) for picture in _pictures(studied)],
-        "seeds": [setting for setting in studied.settings if len(setting.runs) > 1][:DRAWN],
-        "missing": _missing(studied, log_text),
+        "plots": [_embed(plot) for plot in _draw_plots(found, marks)],
+        "seeds": [setting for setting in found.settings if len(setting.runs) > 1][:MAX_CURVES],
+        "notes": _notes(found, log_text),
         "value": lambda run: _value(run, section.metric),
-        "why": _why(studied, log_text),
+        "errors": _errors(found, log_text, marks),
     }
 
 
-def _pictures(studied: Study) -> list[Picture]:
-    section = studied.section
-    if not studied.top:
+def _metric_note(metric: str) -> str:
+    by_epoch = by_epoch_metric(metric)
+    return f": {by_epoch} of the epoch whose model was kept" if by_epoch != metric else ""
+
+
+def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:
+    section = found.section
+    if not found.top:
         return []
     return [
-        *draw_curves(section, studied.drawn, studied.histories),
-        *draw_cost(section, studied.settings),
-        *draw_effects(section, studied.effects),
-        *draw_parallel(section, studied.effects),
-        *draw_labels(section, studied.evidence.support),
+        *plots.draw_learning_curves(section, found.drawn, found.histories, marks),
+        *plots.draw_cost(section, found.settings, marks),
+        *plots.draw_effects(section, found.effects, marks),
+        *plots.draw_parallel_coordinates(section, found.effects, marks),
+        *plots.draw_label_scores(section, found.evidence.support, marks),
     ]
 
 
-def _why(studied: Study, log_text: bool) -> dict[str, Any]:
-    """What the template shows of the errors; empty where no run holds predictions."""
-    found = studied.evidence.predictions
-    if not found:
+def _errors(found: Findings, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:
+    """Return what the template shows of the errors; empty without predictions."""
+    predictions = found.evidence.predictions
+    if not predictions:
         return {}
-    runs = [run for run in studied.top if run.id in found]
-    confusion = [draw_confusion(run, found[run.id]) for run in runs[:2]]
+    runs = [run for run in found.top if run.id in predictions]
+    matrices = [plots.draw_confusion_matrix(run, predictions[run.id], marks[run.framework]) for run in runs[:2]]
     differing, shown = 0, []
     if len(runs) > 1:
-        differing = len(differing_sentences(found[runs[0].id], found[runs[1].id]))
-        shown = disagreements(found[runs[0].id], found[runs[1].id]) if log_text else []
-    kinds = kinds_by_run(found)
+        first, second = (predictions[run.id] for run in runs[:2])
+        differing = len(differing_sentences(first, second))
+        shown = find_disagreements(first, second) if log_text else []
+    counts = count_by_kind(predictions)
+    best = predictions[runs[0].id]
     return {
         "runs": runs,
-        "kinds": [(kind, words, {run.id: kinds[run.id][kind] for run in runs}) for kind, words in KINDS.items()],
-        "correct": {run.id: int(found[run.id].counts[:, 0].sum()) for run in runs},
-        "gold": sum(map(len, found[runs[0].id].gold_entities)),
-        "sentences": len(found[runs[0].id].gold),
-        "confusions": confusions(found),
-        "slices": studied.slices,
-        "pictures": [_embedded(picture) for picture in confusion if picture],
+        "kinds": [(kind, meaning, {run.id: counts[run.id][kind] for run in runs}) for kind, meaning in KINDS.items()],
+        "correct": {run.id: int(predictions[run.id].counts[:, 0].sum()) for run in runs},
+        "gold": sum(map(len, best.gold_entities)),
+        "sentences": len(best.gold),
+        "confusions": frequent_confusions(predictions),
+        "slices": found.slices,
+        "plots": [_embed(plot) for plot in matrices if plot],
         "differing": differing,
         "disagreements": shown,
         "shown_kinds": [kind for kind in KINDS if any(kind in one.kinds for one in shown)],
     }
 
 
-def _missing(studied: Study, log_text: bool) -> list[str]:
-    """What the section leaves out, and why, a sentence each."""
-    section, evidence = studied.section, studied.evidence
+def _notes(found: Findings, log_text: bool) -> list[str]:
+    """Return a sentence about each thing that the section leaves out, and why."""
+    section, evidence = found.section, found.evidence
     if not section.ranked:
         return []
-    if not studied.top:
-        return [f"No pictures and no errors: the {DETAILED} test sets with the most runs have them."]
-    missing = []
-    if len(studied.settings) > len(studied.drawn):
-        missing.append(f"The curves show the {len(studied.drawn)} best of {len(studied.settings)} settings.")
-    if len(section.ranked) > PLOTTED:
-        missing.append(f"The other pictures show the {PLOTTED} best; lines through means take all runs in.")
+    notes = []
+    without = [run.label for run in section.unranked if run.status == "FINISHED"]
+    if without:
+        notes.append(f"Not ranked, as {section.metric} is missing or not finite: {_listed(without)}.")
+    if len(section.differing) > MAX_COLUMNS:
+        shown = f"{MAX_COLUMNS} of {len(section.differing)}"
+        notes.append(f"The table shows {shown} differing parameters; runs.csv has all.")
+    if not found.top:
+        return [*notes, f"Plots and errors are shown only for the {MAX_DETAILED} sections with the most runs."]
+    if len(found.settings) > len(found.drawn):
+        notes.append(f"The curves show the {len(found.drawn)} best of {len(found.settings)} settings.")
+    if len(section.ranked) > MAX_PLOTTED:
+        notes.append(f"The other plots show the {MAX_PLOTTED} best runs; lines through means include all runs.")
     for curve in CURVES[:2]:
-        drawn = [run for setting in studied.drawn for run in setting.runs]
-        without = [run.name for run in drawn if (run.id, curve) not in studied.histories]
+        drawn = [run for setting in found.drawn for run in setting.runs]
+        without = [run.label for run in drawn if (run.id, curve) not in found.histories]
         if without:
-            missing.append(f"No curve of {curve}, which they did not log, for: {', '.join(without)}.")
+            notes.append(f"No curve of {curve}, which was not logged, for: {_listed(without)}.")
     if not section.labels:
-        missing.append("No bars by label: no run has metrics named test_f1_<LABEL>.")
+        notes.append("No scores by label: no run has metrics named test_f1_<LABEL>.")
     elif not evidence.support:
-        missing.append("The bars show no support: no top run holds it in entity_report.json.")
-    names = {run.id: run.name for run in studied.top}
-    for identity, why in evidence.lacking.items():
-        missing.append(f"No interval, comparison or errors for {names[identity]}: it {why}.")
-    for run in studied.top:
+        notes.append("The number of mentions by label is unknown: no top run has it in entity_report.json.")
+    names = {run.id: run.label for run in found.top}
+    for identity, reason in evidence.lacking.items():
+        notes.append(f"No interval, comparison or errors for {names[identity]}: it {reason}.")
+    for run in found.top:
         if run.id in evidence.predictions and (logged := run.score("test_f1")) is not None:
-            again = evidence.predictions[run.id].f1
-            if abs(logged - again) > 0.0005:
-                missing.append(f"{run.name} logged test_f1 {logged:.4f}, but its predictions give {again:.4f}.")
+            recomputed = evidence.predictions[run.id].f1
+            if abs(logged - recomputed) > 0.0005:
+                notes.append(f"{run.label} logged test_f1 {logged:.4f}, but its predictions give {recomputed:.4f}.")
     if len(evidence.predictions) > 1:
         if not log_text:
-            missing.append("No sentences are shown: log_text=no leaves the corpus's text out.")
+            notes.append("Sentences are not shown: log_text=no leaves the corpus's text out.")
         elif next(iter(evidence.predictions.values())).tokens is None:
-            missing.append("No sentences are shown: the runs did not log the corpus's text.")
-    return missing
+            notes.append("Sentences are not shown: the runs did not log the corpus's text.")
+    return notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
 def _rivals(section: Section) -> list[tuple[str, Run]]:
-    """The runs to name beside the winner: the runner-up, and the best of each framework that is neither."""
+    """Return the runs to show beside the winner: the runner-up, and the best one of every other framework."""
     if section.runner_up is None:
         return []
     rivals = [("Runner-up", section.runner_up)]
     for framework, run in section.best_by_framework.items():
         if run not in (section.winner, section.runner_up):
-            rivals.append((f"Best {framework} run", run))
+            rivals.append((f"Best {framework or 'other'} run", run))
     return rivals
 
 
-def _embedded(picture: Picture) -> dict[str, Any]:
-    """A picture for the template; its figure as plain JSON, in which no number is `NaN`."""
-    return {**vars(picture), "figure": json.loads(picture.figure.to_json())}
+def _embed(plot: Plot) -> dict[str, Any]:
+    """Return a plot for the template, its figure as plain JSON without `NaN`."""
+    return {**vars(plot), "figure": json.loads(plot.figure.to_json())}
 
 
 def _counts(runs: Sequence[Run]) -> str:
-    """How many runs there are, and how many of them did not finish, in words."""
+    """Return the number of runs, in all and by status."""
     states = [run.status for run in runs]
     parts = [f"{states.count(state)} {state.lower()}" for state in ["FINISHED", *sorted({*states} - {"FINISHED"})]]
     return f"{len(runs)} training run{'s' if len(runs) != 1 else ''}: {', '.join(parts)}"
@@ -217,4 +251,4 @@ def _counts(runs: Sequence[Run]) -> str:
 
 def _value(run: Run, metric: str) -> str:
     value = run.metrics[metric]
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}" if abs(value) < 1e15 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""What runs predicted for the test sentences, read back from `inference.parquet` and `entity_report.json`."""
+"""Read the predictions that runs logged for the test sentences: `inference.parquet` and `entity_report.json`."""
 
 import json
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,22 @@ from twinner.tracking.artifacts import fetch_artifacts
 from twinner.tracking.read import Run
 
 INFERENCE, ENTITY_REPORT = "inference.parquet", "entity_report.json"
-COLUMNS = ["sentence", "position", "token", "ground_truth", "prediction"]
+COLUMNS = {
+    "sentence": pa.int64(),
+    "position": pa.int64(),
+    "token": pa.string(),
+    "ground_truth": pa.string(),
+    "prediction": pa.string(),
+}
 Tags = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one run said of the n sentences of test.
+    """One run's predictions for the n test sentences.
 
-    gold, predicted: n sequences of tags. tokens: n sequences of as many tokens, or None where the run logged no text.
-    seen: whether the text of a gold entity was an entity in training, by (sentence, entity); empty where unknown.
+    gold, predicted: n sequences of tags. tokens: n sequences of tokens, or None if the run logged no text.
+    seen: whether a gold entity's text is an entity in the training data, by (sentence, entity); empty if unknown.
     """
 
     gold: Sequence[Tags]
@@ -40,12 +47,12 @@ class Predictions:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """The entities found, spurious and missed, a row a sentence: n by 3."""
+        """The entities found, spurious and missed in each sentence: n by 3."""
         return sentence_counts(self.gold, self.predicted)
 
     @cached_property
     def f1(self) -> float:
-        """Strict F1 over all sentences, from these predictions."""
+        """Strict F1 over all sentences."""
         return precision_recall_f1([tuple(self.counts.sum(axis=0))])[2]
 
     @cached_property
@@ -64,17 +71,17 @@ class Predictions:
         return [errors_by_kind(*pair) for pair in zip(self.gold, self.predicted, strict=True)]
 
     def sentence(self, number: int) -> Sentence:
-        """A sentence with its gold tags, its tokens joined by spaces; only where text was logged."""
+        """Return a sentence with its gold tags, its tokens joined by spaces; only if the run logged text."""
         assert self.tokens is not None
         return Sentence.from_tokens(self.tokens[number], self.gold[number])
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the artifacts of some runs of one test set hold.
+    """What the artifacts of runs on one test set hold.
 
-    predictions: by run id, in the order of the runs. lacking: why a run has none, in words, by run id.
-    support: the gold entities of test by label as metrics spell it; empty if unknown.
+    predictions: by run id, in the order of the runs. lacking: why a run has none, by run id.
+    support: the number of gold entities in test by label, spelled as in metrics; empty if unknown.
     """
 
     predictions: Mapping[str, Predictions]
@@ -83,9 +90,10 @@ class Evidence:
 
 
 def read_evidence(runs: Sequence[Run]) -> Evidence:
-    """Read the predictions of runs of one test set; what is missing or can't be read is left out.
+    """Read the predictions of runs on one test set; missing and unreadable ones are left out.
 
-    A run whose gold tags are not those of the first run that has some is left out, whatever its tag says of its test.
+    The gold tags of the first readable run are the reference: runs with other gold tags are left out, whatever their
+    tag `twinner.test_digest` says.
     """
     files = fetch_artifacts(runs, [INFERENCE, ENTITY_REPORT])
     read: dict[str, Predictions] = {}
@@ -93,49 +101,76 @@ def read_evidence(runs: Sequence[Run]) -> Evidence:
     support: dict[str, int] = {}
     for run in runs:
         try:
-            report = json.loads(files[run.id][ENTITY_REPORT].read_bytes()) if ENTITY_REPORT in files[run.id] else {}
-            support = support or _support(report)
-            if INFERENCE not in files[run.id]:
-                lacking[run.id] = f"holds no {INFERENCE}"
-                continue
-            found = _predictions(pq.read_table(files[run.id][INFERENCE], columns=COLUMNS), _seen(report))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-            lacking[run.id] = f"holds artifacts that can't be read ({type(error).__name__})"
+            found, of_run = _read_artifacts(files[run.id])
+        except Exception as error:  # any program may have written them, so anything may be wrong
+            lacking[run.id] = f"has artifacts that cannot be read ({type(error).__name__})"
             continue
-        if read and next(iter(read.values())).gold != found.gold:
+        support = support or of_run
+        if found is None:
+            lacking[run.id] = f"has no {INFERENCE}"
+        elif read and next(iter(read.values())).gold != found.gold:
             lacking[run.id] = "was scored on other gold tags"
-            continue
-        read[run.id] = found
+        else:
+            read[run.id] = found
     if read and not support:
         first = next(iter(read.values()))
         support = Counter(metric_label(label) for entities in first.gold_entities for _, _, label in entities)
     return Evidence(read, lacking, support)
 
 
+def _read_artifacts(files: Mapping[str, Path]) -> tuple[Predictions | None, dict[str, int]]:
+    """Read one run's predictions (None without a file) and support; raises many types of error."""
+    report = json.loads(files[ENTITY_REPORT].read_bytes()) if ENTITY_REPORT in files else {}
+    support = _support(report)
+    if INFERENCE not in files:
+        return None, support
+    return _predictions(pq.read_table(files[INFERENCE], columns=list(COLUMNS)), _seen(report)), support
+
+
 def _support(report: Mapping[str, Any]) -> dict[str, int]:
     by_label = report.get("schemes", {}).get("strict", {})
-    return {metric_label(label): int(scores["support"]) for label, scores in by_label.items() if label}
+    return {metric_label(label): _whole(scores["support"]) for label, scores in by_label.items() if label}
 
 
 def _seen(report: Mapping[str, Any]) -> dict[tuple[int, Entity], bool]:
-    return {
-        (row["sentence"], (row["start"], row["end"], row["label"])): bool(row["seen_in_train"])
-        for row in report.get("entities", [])
-        if "seen_in_train" in row
-    }
+    seen = {}
+    for row in report.get("entities", []):
+        if "seen_in_train" in row:
+            entity = _whole(row["start"]), _whole(row["end"]), row["label"]
+            seen[_whole(row["sentence"]), entity] = bool(row["seen_in_train"])
+    return seen
+
+
+def _whole(value: object) -> int:
+    """Return a count or an index as int; raise ValueError for anything else."""
+    if not isinstance(value, int | float) or value != int(value) or not 0 <= value < 1e15:
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def _predictions(table: pa.Table, seen: Mapping[tuple[int, Entity], bool]) -> Predictions:
-    """The predictions from a table of a row a token, which may stand in any order."""
-    table = table.sort_by([("sentence", "ascending"), ("position", "ascending")])
+    """Build predictions from a table with one row per token, in any order."""
+    for name in ("ground_truth", "prediction", "token"):
+        kind = table.schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        # A cast would turn numbers into texts. A column of nulls only has no type of its own.
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+            raise TypeError(f"{name} holds {kind}")
+    table = table.cast(pa.schema(COLUMNS)).sort_by([("sentence", "ascending"), ("position", "ascending")])
+    if not len(table):
+        raise ValueError("there are no rows")
+    if any(table[name].null_count for name in COLUMNS if name != "token"):
+        raise ValueError("a value is missing")
     numbers = table["sentence"].to_numpy()
-    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)] if len(numbers) else [0]
+    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
 
     def by_sentence(column: str) -> list[Tags]:
         values = table[column].to_pylist()
         return [tuple(values[start:end]) for start, end in pairwise(borders)]
 
-    if table["ground_truth"].null_count or table["prediction"].null_count:
-        raise ValueError("a tag is missing")
     tokens = None if table["token"].null_count else by_sentence("token")
-    return Predictions(by_sentence("ground_truth"), by_sentence("prediction"), tokens, seen)
+    found = Predictions(by_sentence("ground_truth"), by_sentence("prediction"), tokens, seen)
+    known = {(number, entity) for number, entities in enumerate(found.gold_entities) for entity in entities}
+    if not seen.keys() <= known:
+        raise ValueError(f"{ENTITY_REPORT} lists entities that {INFERENCE} lacks")
+    return found

@@ -1,21 +1,24 @@
-"""What a report says of the runs of one test set: who won, which parameters differ, and the table."""
+"""Group runs by test set: who won, which parameters differ, and the table of all runs."""
 
-import re
+import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from twinner.tracking.params import is_numeric, number
-from twinner.tracking.read import LOWER_IS_BETTER, Run
+from twinner.tracking.read import LOWER_IS_BETTER, Run, by_epoch_metric
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
+MAX_FRAMEWORKS = 6  # compared in detail
+MAX_COLUMNS = 30  # parameters in the table; runs.csv has all
 NOT_REPEATED = ("export", "model_name")  # where a result goes, not how it is made
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: `kind` and `key` say where its value is, `digits` how a number is written."""
+    """A column of the table: `kind` and `key` say where its value is, `digits` how many decimals it shows."""
 
     group: str
     title: str
@@ -25,16 +28,17 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether it holds numbers, which stand to the right and sort by value."""
+        """Whether it holds numbers, which are right-aligned and sorted by value."""
         return self.kind == "metric" or (self.kind == "param" and is_numeric(self.key))
 
     def cell(self, run: Run) -> tuple[str, str]:
-        """The text of a run's cell, and what it sorts by (empty: last), for numbers to six digits."""
+        """Return the text of a run's cell and its sort key: six digits for a number, empty to sort last."""
         if self.kind == "metric":
             value = run.metrics.get(self.key)
-            return (
-                ("", "") if value is None else (f"{value:,.{self.digits}f}", "" if value != value else f"{value:.6g}")
-            )
+            if value is None:
+                return "", ""
+            text = f"{value:,.{self.digits}f}" if abs(value) < 1e15 else f"{value:.4g}"
+            return text, f"{value:.6g}" if math.isfinite(value) else ""
         if self.kind == "param":
             text = run.params.get(self.key, "")
             amount = number(text) if self.numeric else None
@@ -50,65 +54,68 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """The runs that share one test set, the ranked ones first and best first.
+    """The runs that share a test set; `ranked` are sorted best first.
 
-    digest: of the test set; empty for the runs that never got to one, of which none is ranked.
+    digest: of the test set; empty if unknown. experiment: for runs of other tools, whose test sets are unknown, the
+    name of their experiment. With neither, no run got as far as the test set, and none is ranked.
     """
 
     digest: str
     metric: str
     ranked: Sequence[Run]
     unranked: Sequence[Run]
+    experiment: str = ""
 
     @property
     def runs(self) -> list[Run]:
-        """All runs, in the order of the table."""
+        """All runs in table order."""
         return [*self.ranked, *self.unranked]
 
     @property
     def winner(self) -> Run | None:
-        """The best run, if any is ranked."""
+        """The best run, or None if none is ranked."""
         return self.ranked[0] if self.ranked else None
 
     @property
     def runner_up(self) -> Run | None:
-        """The second best run, if there are two."""
+        """The second-best run, or None."""
         return self.ranked[1] if len(self.ranked) > 1 else None
 
     @cached_property
     def best_by_framework(self) -> dict[str, Run]:
-        """The best ranked run of each framework, the winner's framework first."""
+        """The best ranked run of each framework (of at most 6), the winner's framework first."""
         best: dict[str, Run] = {}
         for run in self.ranked:
-            best.setdefault(run.framework, run)
+            if len(best) < MAX_FRAMEWORKS:
+                best.setdefault(run.framework, run)
         return best
 
     @cached_property
     def frameworks(self) -> list[str]:
-        """The frameworks that any run is of, sorted, so that each keeps its place and colour."""
+        """The frameworks of all runs, sorted."""
         return sorted({run.framework for run in self.runs})
 
     @cached_property
     def labels(self) -> list[str]:
-        """The entity types that some run was scored on, sorted."""
+        """The entity types that any run was scored on, sorted."""
         return sorted({name[8:] for run in self.runs for name in run.metrics if name.startswith("test_f1_")})
 
-    def margin(self, behind: Run) -> str:
-        """By how much the winner is ahead of another run, in words."""
+    def margin(self, other: Run) -> str:
+        """Return the winner's lead over another run, in points if both values are shares."""
         assert self.winner is not None
-        ahead, other = self.winner.metrics[self.metric], behind.metrics[self.metric]
-        difference = abs(ahead - other)
-        if difference == 0:
+        first, second = self.winner.metrics[self.metric], other.metrics[self.metric]
+        lead = abs(first - second)
+        if lead == 0:
             return "the same value"
-        if max(abs(ahead), abs(other)) <= 1:
-            return f"{100 * difference:.1f} points" if difference >= 0.0005 else "less than 0.1 points"
-        return f"{difference:,.3g}"
+        if max(abs(first), abs(second)) <= 1:
+            return f"{100 * lead:.1f} points" if lead >= 0.0005 else "less than 0.1 points"
+        return f"{lead:,.3g}"
 
     @cached_property
     def differing(self) -> list[str]:
-        """The parameters that have more than one value among the runs of one framework, sorted.
+        """The parameters that vary among the runs of one framework, sorted.
 
-        None at all is a value too, but not of a run that failed: it may have stopped before it had them.
+        A finished run without a parameter counts as another value; a failed one may have stopped before logging it.
         """
         varied = set()
         for framework in self.frameworks:
@@ -120,7 +127,7 @@ class Section:
 
     @cached_property
     def shared(self) -> dict[str, dict[str, str]]:
-        """The parameters with one value, of `All runs` and of each framework; without empty ones and the table's."""
+        """The parameters with a single value, by `All runs` and `<framework> runs`; not empty ones nor columns."""
         skipped = {*self.differing, *ALWAYS_SHOWN}
         everywhere = {}
         by_framework = {}
@@ -142,13 +149,16 @@ class Section:
             everywhere, by_framework = first, {}
         parts = {"All runs": everywhere}
         for framework, params in by_framework.items():
-            parts[f"{framework} runs"] = {name: value for name, value in params.items() if name not in everywhere}
+            own = {name: value for name, value in params.items() if name not in everywhere}
+            parts[f"{framework or 'Other'} runs"] = own
         return {title: params for title, params in parts.items() if params}
 
     @cached_property
     def columns(self) -> list[Column]:
-        """The columns of the table, without those that no run fills."""
-        names = [*ALWAYS_SHOWN, *(name for name in self.differing if name not in ALWAYS_SHOWN)]
+        """The columns of the table that any run fills; of too many parameters, those that most runs have."""
+        counts = Counter(name for run in self.runs for name in run.params)
+        common = sorted(self.differing, key=lambda name: -counts[name])[:MAX_COLUMNS]
+        names = [*ALWAYS_SHOWN, *sorted({*common} - {*ALWAYS_SHOWN})]
         columns = [Column("Run", "Framework", "fact", "framework")]
         columns += [Column("Parameters", name, "param", name) for name in names]
         scores = [("F1", "test_f1"), ("Precision", "test_precision"), ("Recall", "test_recall")]
@@ -169,29 +179,40 @@ class Section:
         return [column for column in columns if any(column.cell(run)[0] for run in self.runs)]
 
 
-def sections_of(runs: Sequence[Run], metric: str) -> list[Section]:
-    """The runs by test set, the set with the most ranked runs first; within one, ranked by the metric, best first.
+def split_into_sections(runs: Sequence[Run], metric: str) -> list[Section]:
+    """Group runs by test set, the one with the most ranked runs first, and rank each by the metric, best first.
 
-    Runs of different test sets are never ranked together. Of equal runs the earlier one goes first.
+    Runs on different test sets are never ranked together; ties go to the earlier run. Runs of other tools have an
+    unknown test set: those of one experiment form a section.
     """
-    by_digest: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        by_digest.setdefault(run.test_digest, []).append(run)
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    sections = []
-    for digest, group in by_digest.items():
-        ranked = [run for run in group if run.ranks(metric)]
-        ranked.sort(key=lambda run: (sign * run.metrics[metric], run.started, run.id))
-        unranked = sorted((run for run in group if not run.ranks(metric)), key=lambda run: run.started, reverse=True)
-        sections.append(Section(digest, metric, ranked, unranked))
+        by_experiment = run.is_foreign and not run.test_digest
+        key = ("", run.experiment or run.experiment_id) if by_experiment else (run.test_digest, "")
+        groups.setdefault(key, []).append(run)
+    sections = [_rank(group, metric, *key) for key, group in groups.items()]
     return sorted(sections, key=lambda section: (-len(section.ranked), not section.digest, section.digest))
 
 
-def command_again(run: Run) -> str:
-    """The command that makes a run again, quoted for the shell: its entry point and its parameters but empty ones."""
+def _rank(runs: Sequence[Run], metric: str, digest: str, experiment: str) -> Section:
+    if experiment and not any(run.ranks(metric) for run in runs):
+        metric = by_epoch_metric(metric)  # another tool does not say which epoch's model it kept
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    ranked = [run for run in runs if run.ranks(metric)]
+    ranked.sort(key=lambda run: (sign * run.metrics[metric], run.started, run.id))
+    unranked = sorted((run for run in runs if not run.ranks(metric)), key=lambda run: run.started, reverse=True)
+    return Section(digest, metric, ranked, unranked, experiment)
+
+
+def rerun_command(run: Run, manager: str = "") -> str:
+    """Return the shell command that repeats a run: its entry point and its parameters that are not empty.
+
+    manager: for `--env-manager`; empty: MLflow's default. Empty for a run of another tool, which no step can repeat.
+    """
+    if run.is_foreign:
+        return ""
     words = ["mlflow", "run", ".", "-e", run.step]
-    manager = run.tags.get("mlflow.project.env", "")
-    if re.fullmatch(r"uv|virtualenv|conda|local", manager):
+    if manager:
         words += ["--env-manager", manager]
     for name, value in run.settings.items():
         if value != "" and name not in NOT_REPEATED:

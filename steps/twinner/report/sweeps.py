@@ -1,4 +1,4 @@
-"""What a set of runs tells of parameters: seeds as mean and spread, the effect of each, score against time."""
+"""Analyse sweeps: mean and spread over seeds, the effect of each parameter, score against training time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ WITHOUT_EFFECT = frozenset(name for name, parameter in PARAMETERS.items() if not
 
 @dataclass(frozen=True)
 class Setting:
-    """Ranked runs that differ in their seed alone, best first: one run a seed; mostly it is a single run."""
+    """Ranked runs that differ only in their seed, best first, one run per seed; often a single run."""
 
     runs: Sequence[Run]
 
     def mean(self, metric: str) -> float:
-        """The mean of a metric over the runs that have it; at least one has."""
+        """Return the mean of a metric over the runs that have it; at least one must."""
         return mean(self._values(metric))
 
     def spread(self, metric: str) -> float | None:
-        """The standard deviation of a metric over seeds (of a sample: n - 1); None for fewer than two."""
+        """Return the sample standard deviation (n - 1) of a metric over seeds; None for fewer than two."""
         values = self._values(metric)
         return stdev(values) if len(values) > 1 else None
 
     def lowest(self, metric: str) -> float:
-        """The lowest value of a metric over the runs that have it."""
+        """Return the lowest value of a metric over the runs that have it."""
         return min(self._values(metric))
 
     def highest(self, metric: str) -> float:
-        """The highest value of a metric over the runs that have it."""
+        """Return the highest value of a metric over the runs that have it."""
         return max(self._values(metric))
 
     def has(self, metric: str) -> bool:
-        """Whether any of the runs has the metric."""
+        """Whether any run has the metric."""
         return bool(self._values(metric))
 
     def _values(self, metric: str) -> list[float]:
@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one parameter does within one framework: the value and the score of each run, both n long.
+    """The effect of one parameter within one framework: values, scores and names of its n runs.
 
     values: numbers if all are, else texts.
     """
@@ -58,7 +58,7 @@ class Effect:
 
     @cached_property
     def means(self) -> dict[float | str, float]:
-        """The mean score by value, in the order of the values."""
+        """The mean score by value, sorted by value."""
         by_value: dict[float | str, list[float]] = {}
         for value, score in zip(self.values, self.scores, strict=True):
             by_value.setdefault(value, []).append(score)
@@ -66,12 +66,15 @@ class Effect:
 
     @property
     def numeric(self) -> bool:
-        """Whether the values are numbers, which have an order."""
+        """Whether the values are numbers."""
         return not any(isinstance(value, str) for value in self.values)
 
 
-def settings_of(ranked: Sequence[Run]) -> list[Setting]:
-    """The ranked runs, best first, gathered by all but their seed; of the same seed the best run counts."""
+def group_by_setting(ranked: Sequence[Run]) -> list[Setting]:
+    """Group ranked runs by everything but their seed; if a seed was run twice, the better run counts.
+
+    Parameters that do not affect scores (`PARAMETERS[name].affects_scores`) are ignored.
+    """
     groups: dict[object, dict[str, Run]] = {}
     for run in ranked:
         params = frozenset((k, v) for k, v in run.params.items() if k != "seed" and k not in WITHOUT_EFFECT)
@@ -80,8 +83,8 @@ def settings_of(ranked: Sequence[Run]) -> list[Setting]:
     return [Setting(list(by_seed.values())) for by_seed in groups.values()]
 
 
-def effects_of(ranked: Sequence[Run], metric: str) -> list[Effect]:
-    """The effect of each parameter that has several values within a framework; the seed is none of them."""
+def parameter_effects(ranked: Sequence[Run], metric: str) -> list[Effect]:
+    """Return the effect of each parameter that has several values within a framework, except the seed."""
     effects = []
     for name in PARAMETERS:
         if name in WITHOUT_EFFECT or name == "seed":
@@ -99,7 +102,7 @@ def effects_of(ranked: Sequence[Run], metric: str) -> list[Effect]:
 
 
 def pareto_front(settings: Sequence[Setting], metric: str, cost: str = "training_time") -> list[Setting]:
-    """The settings that none beats in both the metric and its cost, the cheapest first."""
+    """Return the settings that no other beats in both the metric and the cost, cheapest first."""
     sign = -1 if metric in LOWER_IS_BETTER else 1
     front: list[Setting] = []
     priced = [setting for setting in settings if setting.has(cost)]

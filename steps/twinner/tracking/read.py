@@ -1,17 +1,20 @@
-"""Training runs as MLflow holds them, read into plain values."""
+"""Read training runs from MLflow into plain values."""
 
 import gc
+import json
 import logging
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
@@ -22,21 +25,27 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from twinner.errors import BadInput
 from twinner.frameworks import FRAMEWORKS
+from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
 
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
-AT_ONCE = 8  # requests to the store at the same time
-LONGEST_CAUSE = 300  # characters of a library's own words
+MAX_REQUESTS = 8  # concurrent requests to the store
+MAX_REASON = 300  # characters of a library's message that we repeat
+MAX_LABEL = 80  # characters of a run's name on display
+MAX_FRAMEWORK = 32  # characters of an unknown framework's name
+MAX_PARENTS = 10  # ancestors of a run to look at
+INFINITY = 1.79e308  # SQL stores write infinity as the largest float
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
+TRAIN_FIRST = "let one finish: `mlflow run . -e spacy_train`"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, as MLflow knows it.
+    """One training run.
 
-    params: as `plain_params` gives them. settings: the parameters of its step, as `step_settings` gives them.
-    metrics: the last value of each. status: MLflow's, such as `FINISHED`.
+    params: as `plain_params` returns them. settings: the parameters of its step, as `step_settings` returns them.
+    metrics: the last value of each. status: MLflow's, such as `FINISHED`. experiment: the name of its experiment.
     """
 
     id: str
@@ -49,101 +58,121 @@ class Run:
     tags: Mapping[str, str]
     artifact_uri: str = ""
     settings: Mapping[str, str | int | float] = field(default_factory=dict)
+    experiment: str = ""
+
+    @cached_property
+    def label(self) -> str:
+        """The name for display: on one line, without control characters, at most 80 characters."""
+        return shorten(self.name, MAX_LABEL)
 
     @cached_property
     def framework(self) -> str:
-        """The framework in the words of its makers, where it is one that we know."""
+        """The framework's title, or its name for display if it is not in `FRAMEWORKS`; empty if unknown."""
         name = self.tags.get("twinner.framework") or self.step.removesuffix("_train")
-        return FRAMEWORKS[name].title if name in FRAMEWORKS else name
+        if not name:
+            flavors = _logged_flavors(self.tags)
+            name = next((key for key, framework in FRAMEWORKS.items() if framework.flavor in flavors), "")
+        return FRAMEWORKS[name].title if name in FRAMEWORKS else shorten(name, MAX_FRAMEWORK)
+
+    @cached_property
+    def step(self) -> str:
+        """The entry point that made it, such as `spacy_train`; empty if another tool logged the run."""
+        return _step(self.tags)
 
     @property
-    def step(self) -> str:
-        """The entry point that made it, such as `spacy_train`."""
-        return self.tags.get("twinner.step") or self.tags["mlflow.project.entryPoint"]
+    def is_foreign(self) -> bool:
+        """Whether another tool logged the run."""
+        return not self.step
 
     @property
     def corpus(self) -> str:
-        """The corpus by the name that the user gave."""
+        """The corpus, as the user named it."""
         return self.tags.get("twinner.corpus") or self.params.get("corpus", "")
 
     @property
     def test_digest(self) -> str:
-        """What names its test set; empty where the run did not get that far."""
+        """The digest of its test set; empty if unknown."""
         return self.tags.get("twinner.test_digest", "")
 
     @property
     def error(self) -> str:
-        """Why it failed, in the words the user got."""
+        """Why the run failed, as the user was told."""
         return self.tags.get("twinner.error", "")
 
     @property
     def commit(self) -> str:
-        """The commit of the project that it ran."""
+        """The git commit of the project."""
         return self.tags.get("mlflow.source.git.commit", "")
 
     @property
     def model_uri(self) -> str:
-        """Where its model is, for `mlflow models serve -m` and `load_model`."""
+        """The URI of its model, for `mlflow models serve -m` and `load_model`."""
         return f"runs:/{self.id}/model"
 
     def score(self, metric: str) -> float | None:
-        """The metric's value, or None if there is none that counts (`nan` does not)."""
+        """Return a metric's value, or None if the run lacks it or it is not finite."""
         value = self.metrics.get(metric)
         return value if value is not None and math.isfinite(value) else None
 
     def ranks(self, metric: str) -> bool:
-        """Whether it can be ranked by the metric: finished, on a known test set, with a value."""
-        return self.status == "FINISHED" and bool(self.test_digest) and self.score(metric) is not None
+        """Whether the run can be ranked by the metric.
+
+        It must have finished with a finite value, on a known test set unless another tool logged it.
+        """
+        has_test_set = bool(self.test_digest) or self.is_foreign
+        return self.status == "FINISHED" and has_test_set and self.score(metric) is not None
 
 
 def check_store() -> None:
-    """Raise BadInput unless the tracking store answers; a server gets one more try, not MLflow's minutes of them."""
+    """Raise BadInput unless the tracking store answers; a server gets one retry, not MLflow's minutes of them."""
     retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     before = os.environ.get(retries)
     os.environ[retries] = before or "1"
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would tell of each try
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about every retry
     try:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         uri = mlflow.get_tracking_uri()
         address = make_url(uri).render_as_string(hide_password=True) if "://" in uri else uri
-        words = str(error).split("\n")[0].replace(uri, address)[:LONGEST_CAUSE]
-        problem = f"the tracking store {address} does not answer ({words})"
-        raise BadInput(problem, "see that it runs, and that MLFLOW_TRACKING_URI names it") from error
+        reason = str(error).split("\n")[0].replace(uri, address)[:MAX_REASON]
+        problem = f"the tracking store {address} does not answer ({reason})"
+        raise BadInput(problem, "check that it is running and that MLFLOW_TRACKING_URI points to it") from error
     finally:
         if before is None:
             del os.environ[retries]
 
 
-def find_experiments(experiments: str) -> list[str]:
-    """The ids of experiments given as names or ids with commas between; of the current one if none is given.
+def find_experiments(experiments: str) -> dict[str, str]:
+    """Return id -> name of experiments given as comma-separated names or ids; empty: the current experiment.
 
-    The current one is what MLflow would log to: MLFLOW_EXPERIMENT_ID, else MLFLOW_EXPERIMENT_NAME, else `Default`.
-    Raises BadInput with the near names if one does not exist.
+    The current one is where MLflow would log: MLFLOW_EXPERIMENT_ID, else MLFLOW_EXPERIMENT_NAME, else `Default`.
+    Raises BadInput with similar names if one does not exist.
     """
     wanted = [part.strip() for part in experiments.split(",") if part.strip()]
     current = [os.environ.get("MLFLOW_EXPERIMENT_ID") or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "0"]
     client = mlflow.MlflowClient()
     by_name = {}
-    known = client.search_experiments()
+    page = client.search_experiments()
     while True:
-        by_name.update({experiment.name: experiment.experiment_id for experiment in known})
-        if not known.token:
+        by_name.update({experiment.name: experiment.experiment_id for experiment in page})
+        if not page.token:
             break
-        known = client.search_experiments(page_token=known.token)
-    ids = set(by_name.values())
-    found = []
+        page = client.search_experiments(page_token=page.token)
+    names = {identity: name for name, identity in by_name.items()}
+    found = {}
     for name in wanted or current:
-        if name not in by_name and name not in ids:
-            near = get_close_matches(name, by_name, n=5, cutoff=0.5) or sorted(by_name)[:5]
-            raise BadInput(f"there is no experiment {name!r}", f"use one of these: {', '.join(near)}")
-        found.append(by_name.get(name, name))
-    return list(dict.fromkeys(found))
+        if name not in by_name and name not in names:
+            similar = get_close_matches(name, by_name, n=5, cutoff=0.5) or sorted(by_name)[:5]
+            listed = ", ".join(map(one_line, similar))
+            raise BadInput(f"there is no experiment {name!r}", f"use one of these: {listed}")
+        identity = by_name.get(name, name)
+        found[identity] = names[identity]
+    return found
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector still: with 10,000 runs in memory it takes more time than the reading itself."""
+    """Pause Python's garbage collector: with 10,000 runs in memory it takes longer than reading them."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -154,103 +183,102 @@ def collector_paused() -> Iterator[None]:
 
 
 @collector_paused()
-def find_training_runs(experiments: str = "", filter: str = "") -> list[Run]:
-    """All training runs of the experiments that the MLflow filter lets through, newest first.
+def find_training_runs(experiments: str = "", filter: str = "", metric: str = "") -> list[Run]:
+    """Find the training runs of experiments that match an MLflow filter, newest first.
 
-    A training run is one whose tag `twinner.step` ends in `_train`; what another run went on with
-    (`twinner.resumed`) is left out. Raises BadInput for a filter that MLflow refuses, and if there is no run.
+    A training run is one of a step named `…_train`, or one that another tool logged with `metric` or with the tag
+    `twinner.framework`. Runs that merely stand in for a resumed run (`twinner.resumed`) are left out.
+    Raises BadInput for a filter that MLflow rejects, for a store with malformed ids, and if there is no such run.
     """
-    ids = find_experiments(experiments)
+    names = find_experiments(experiments)
     client = mlflow.MlflowClient()
     stored: dict[str, StoredRun] = {}
-    # A run with a usage error never came to name its step: MLflow's own tag of the entry point finds it.
-    for mark in (
-        "tags.`twinner.step` LIKE '%_train'",
-        "tags.`mlflow.project.entryPoint` LIKE '%_train' and attributes.status != 'FINISHED'",
-    ):
-        query = f"{filter} and {mark}" if filter.strip() else mark
-        token: str | None = None
-        while True:
-            try:
-                page = client.search_runs(ids, query, page_token=token)
-            except MlflowException as error:
-                remedy = "write it as MLflow does, as in \"metrics.test_f1 > 0.8 and params.corpus = 'demo'\""
-                raise BadInput(f"the filter {filter!r} is not understood: {error.message}", remedy) from error
-            stored |= {run.info.run_id: run for run in page}
-            token = page.token
-            if not token:
-                break
-    runs = [
-        _plain(run)
-        for run in stored.values()
-        if run.data.tags.keys() & {"twinner.step", "twinner.error"} and "twinner.resumed" not in run.data.tags
-    ]
-    # In LIKE, `_` stands for any character.
-    runs = sorted((run for run in runs if run.step.endswith("_train")), key=lambda run: run.started, reverse=True)
-    if not runs:
-        where = f"experiment {', '.join(ids)}" + (f" match the filter {filter!r}" if filter.strip() else "")
+    token: str | None = None
+    while True:
+        try:
+            page = client.search_runs(list(names), filter, page_token=token)
+        except MlflowException as error:
+            remedy = "write it as MLflow does, as in \"metrics.test_f1 > 0.8 and params.corpus = 'demo'\""
+            raise BadInput(f"cannot parse the filter {filter!r}: {one_line(error.message)}", remedy) from error
+        stored |= {run.info.run_id: run for run in page}
+        token = page.token
+        if not token:
+            break
+    wanted = {kept_epoch_metric(metric), by_epoch_metric(metric)} - {""}
+    chosen = [run for run in stored.values() if _is_training(run, wanted)]
+    if not chosen:
+        where = f"experiment {', '.join(map(repr, names.values()))}"
+        where += f" match the filter {filter!r}" if filter.strip() else ""
+        known = sorted({name for run in stored.values() if not _is_ours(run) for name in run.data.metrics})
+        if metric and known:
+            raise BadInput(f"no training runs in {where}: none has the metric {metric!r}", _suggest(metric, known))
         raise BadInput(f"no training runs in {where}", "make one with `mlflow run . -e spacy_train`")
-    return runs
+    runs = [_plain(run, names) for run in chosen]
+    return sorted(runs, key=lambda run: run.started, reverse=True)
+
+
+def kept_epoch_metric(metric: str) -> str:
+    """Return the metric to rank by: for a score of each epoch on dev, the score of the epoch whose model was kept."""
+    return f"best_{metric}" if metric.startswith("dev_") else metric
+
+
+def by_epoch_metric(metric: str) -> str:
+    """Return the opposite of `kept_epoch_metric`: the score of each epoch."""
+    return metric.removeprefix("best_") if metric.startswith("best_dev_") else metric
+
+
+def score_kept_epochs(runs: Sequence[Run], metric: str) -> list[Run]:
+    """Return the runs with their score on dev at `best_epoch`, where a metric `best_dev_…` asks for it.
+
+    Runs that logged the metric are returned as they are. For others it is taken from the history of `dev_…`; those
+    without a `best_epoch`, or without a value there, stay without it.
+    """
+    by_epoch = by_epoch_metric(metric)
+    if by_epoch == metric:
+        return list(runs)
+    lacking = [run for run in runs if metric not in run.metrics and run.score("best_epoch") is not None]
+    histories = read_histories(lacking, [by_epoch])
+    scored = []
+    for run in runs:
+        score = dict(histories.get((run.id, by_epoch), ())).get(int(run.score("best_epoch") or 0))
+        scored.append(run if score is None else replace(run, metrics={**run.metrics, metric: score}))
+    return scored
 
 
 def read_histories(runs: Sequence[Run], metrics: Sequence[str]) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """The values by epoch of some metrics, as (step, value) in order, by (run id, metric); empty ones left out.
+    """Return the values of some metrics as (epoch, value) in order, by (run id, metric); empty ones are left out.
 
-    Where a step was logged twice, as by a run that was resumed, the later value counts.
+    If an epoch was logged twice, as by a resumed run, the later value counts. Values that are not finite are dropped.
     """
     client = mlflow.MlflowClient()
 
     def read(wanted: tuple[str, str]) -> list[tuple[int, float]]:
         points = sorted(client.get_metric_history(*wanted), key=lambda point: point.timestamp)
-        return sorted({point.step: point.value for point in points if math.isfinite(point.value)}.items())
+        return sorted({point.step: point.value for point in points if abs(point.value) < INFINITY}.items())
 
     wanted = [(run.id, metric) for run in runs for metric in metrics if metric in run.metrics]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_REQUESTS) as pool:
         found = zip(wanted, pool.map(read, wanted), strict=True)
         return {key: values for key, values in found if values}
 
 
 def check_metric(runs: Sequence[Run], metric: str) -> None:
-    """Raise BadInput unless some finished run has the metric; name what there is."""
+    """Raise BadInput unless some run can be ranked by the metric; suggest metrics that the runs have."""
+    by_epoch = by_epoch_metric(metric)
+    if any(run.ranks(metric) or (run.is_foreign and run.ranks(by_epoch)) for run in runs):
+        return
     finished = [run for run in runs if run.status == "FINISHED"]
     if not finished:
         counts = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).items())
-        words = next((f"; the newest failure: {run.error}" for run in runs if run.error), "")
-        raise BadInput(f"no finished training run ({counts}{words})", "let one finish: `mlflow run . -e spacy_train`")
+        failure = next((f"; the newest failure: {one_line(run.error)}" for run in runs if run.error), "")
+        raise BadInput(f"no finished training run ({counts}{failure})", TRAIN_FIRST)
     known = sorted({name for run in finished for name in run.metrics})
-    if metric not in known:
-        headline = [name for name in known if name.startswith("test_")]
-        near = get_close_matches(metric, known, n=5) or headline[:12] or known[:12]
-        raise BadInput(f"no finished run has the metric {metric!r}", f"use one of these: {', '.join(near) or '(none)'}")
-    if not any(run.ranks(metric) for run in finished):
-        raise BadInput(
-            f"no finished run has both a value of {metric!r} that is a number and the tag twinner.test_digest",
-            "let one finish: `mlflow run . -e spacy_train`",
-        )
-
-
-def link_to_run(run: Run) -> str:
-    """The address at which the tracking server shows a run, without any password; empty if the store is no server."""
-    server = urlsplit(mlflow.get_tracking_uri())
-    if server.scheme not in ("http", "https"):
-        return ""
-    host = server.netloc.rpartition("@")[2]
-    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.id}"
-
-
-def _plain(stored: StoredRun) -> Run:
-    return Run(
-        id=stored.info.run_id,
-        experiment_id=stored.info.experiment_id,
-        name=stored.info.run_name or stored.info.run_id,
-        status=stored.info.status,
-        started=datetime.fromtimestamp((stored.info.start_time or 0) / 1000, UTC),
-        params=plain_params(stored.data.params),
-        settings=step_settings(stored.data.params),
-        metrics=dict(stored.data.metrics),
-        tags=dict(stored.data.tags),
-        artifact_uri=stored.info.artifact_uri or "",
-    )
+    if not {metric, by_epoch} & set(known):
+        raise BadInput(f"no finished run has the metric {metric!r}", _suggest(metric, known))
+    if metric != by_epoch and metric not in known:
+        problem = f"no finished run has {metric!r}, nor a value of {by_epoch!r} at its best_epoch"
+        raise BadInput(problem, "rank by another metric, such as test_f1")
+    raise BadInput(f"no finished run has both a finite {metric!r} and the tag twinner.test_digest", TRAIN_FIRST)
 
 
 def unfinished_run(run_id: str, step: str) -> dict[str, str]:
@@ -274,3 +302,106 @@ def unfinished_run(run_id: str, step: str) -> dict[str, str]:
     if run.info.status == "FINISHED":
         raise BadInput(f"{given}: that run is finished", "continue from its model with init, or leave resume empty")
     return dict(run.data.params)
+
+
+def environment_manager(run: Run) -> str:
+    """Return the `--env-manager` that the user started a run with; empty if unknown.
+
+    A step that starts another one (`main`) runs it in its own environment, as `local`: there the parent's counts.
+    """
+    manager, tags = run.tags.get("mlflow.project.env", ""), run.tags
+    client = mlflow.MlflowClient()
+    for _ in range(MAX_PARENTS):
+        parent = tags.get("mlflow.parentRunId")
+        if not parent or tags.get("mlflow.project.env") not in ("local", None):
+            break
+        try:
+            tags = client.get_run(parent).data.tags
+        except MlflowException:
+            break
+        manager = tags.get("mlflow.project.env") or manager
+    return manager if re.fullmatch(r"uv|virtualenv|conda|local", manager) else ""
+
+
+def link_to_run(run: Run) -> str:
+    """Return the run's address on the tracking server, without any password; empty if the store is not a server."""
+    server = urlsplit(mlflow.get_tracking_uri())
+    if server.scheme not in ("http", "https"):
+        return ""
+    host = server.netloc.rpartition("@")[2]
+    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.id}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return a text on one printable line, of at most `limit` characters."""
+    text = one_line(text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _is_training(run: StoredRun, metrics: set[str]) -> bool:
+    tags = run.data.tags
+    if "twinner.resumed" in tags:
+        return False
+    if _is_ours(run):
+        return _step(tags).endswith("_train")
+    return "twinner.framework" in tags or any(metric in run.data.metrics for metric in metrics)
+
+
+def _is_ours(run: StoredRun) -> bool:
+    return bool(_step(run.data.tags))
+
+
+def _step(tags: Mapping[str, str]) -> str:
+    # A step that was stopped by a usage error has not named itself: MLflow's tag does.
+    return tags.get("twinner.step") or (tags.get("mlflow.project.entryPoint", "") if "twinner.error" in tags else "")
+
+
+def _logged_flavors(tags: Mapping[str, str]) -> set[str]:
+    """Return the MLflow flavors of a run's logged models."""
+    try:
+        models = json.loads(tags.get("mlflow.log-model.history", "[]"))
+        return {flavor for model in models for flavor in model["flavors"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
+def _suggest(metric: str, known: Sequence[str]) -> str:
+    headline = [name for name in known if name.startswith("test_")]
+    similar = get_close_matches(metric, known, n=5) or headline[:12] or known[:12]
+    return f"use one of these: {', '.join(map(one_line, similar)) or '(none)'}"
+
+
+def _plain(stored: StoredRun, experiments: Mapping[str, str]) -> Run:
+    info, data = stored.info, stored.data
+    return Run(
+        id=_checked_id(info.run_id),
+        experiment_id=_checked_id(info.experiment_id),
+        name=info.run_name or info.run_id,
+        status=info.status,
+        started=_started(info.start_time),
+        params=plain_params(data.params),
+        settings=step_settings(data.params),
+        metrics={name: _restore_infinity(value) for name, value in data.metrics.items()},
+        tags=dict(data.tags),
+        artifact_uri=info.artifact_uri or "",
+        experiment=experiments.get(info.experiment_id, ""),
+    )
+
+
+def _checked_id(identity: str) -> str:
+    """Return an id; raise BadInput unless it is safe in a path and in an address."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", identity):
+        problem = f"the tracking store returned the malformed id {identity!r}"
+        raise BadInput(problem, "check that MLFLOW_TRACKING_URI points to a server that you trust")
+    return identity
+
+
+def _started(milliseconds: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC)
+    except (ValueError, OverflowError, OSError, TypeError):  # no date of this era
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _restore_infinity(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) >= INFINITY else value

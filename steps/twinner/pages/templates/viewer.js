@@ -1,4 +1,4 @@
-// Shows the sentences that have an error of the chosen kind and hold the searched words.
+// Filters sentences by kind of error, by better run and by text.
 for (const viewer of document.querySelectorAll("[data-viewer]")) {
   const articles = [...viewer.querySelectorAll("article")];
   const search = viewer.querySelector("[data-search]");

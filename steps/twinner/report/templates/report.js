@@ -1,6 +1,6 @@
-// The tables: sorting, filtering and the choice of columns. The figures, in the page's colours.
+// Sorts and filters the tables, chooses their columns, and draws the plots in the page's colours.
 
-const AT_FIRST = 200; // rows that a long table shows before it is asked for all: a browser lays out no more at once
+const MAX_ROWS = 200; // shown before a click on "Show all", as browsers are slow to lay out more
 
 for (const table of document.querySelectorAll("[data-runs]")) {
   const body = table.tBodies[0];
@@ -9,7 +9,7 @@ for (const table of document.querySelectorAll("[data-runs]")) {
   const all = tools.querySelector("[data-all]");
   const status = tools.querySelector("[role=status]");
   const count = body.rows.length;
-  let most = AT_FIRST;
+  let limit = MAX_ROWS;
 
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -17,21 +17,21 @@ for (const table of document.querySelectorAll("[data-runs]")) {
     for (const row of body.rows) {
       const text = words.length ? row.textContent.toLowerCase() : "";
       const fits = words.every((word) => text.includes(word));
-      row.hidden = !fits || fitting >= most;
+      row.hidden = !fits || fitting >= limit;
       fitting += fits;
     }
-    const shown = Math.min(fitting, most);
+    const shown = Math.min(fitting, limit);
     all.hidden = shown === fitting;
     all.textContent = `Show all ${fitting}`;
     status.textContent = shown === count ? `${count} run${count > 1 ? "s" : ""}.` : `${shown} of ${count} runs shown.`;
   };
   filter.addEventListener("input", show);
   all.addEventListener("click", () => {
-    most = Infinity;
+    limit = Infinity;
     show();
   });
 
-  // A hidden column is hidden by a rule, not cell by cell: a table may have a hundred thousand cells.
+  // Columns are hidden by a style rule, not cell by cell: a table may have 100,000 cells.
   const rules = document.head.appendChild(document.createElement("style"));
   const groups = [...table.tHead.rows[0].cells].map((cell) => ({ cell, width: cell.colSpan }));
   const boxes = [...tools.querySelectorAll("input[type=checkbox]")];
@@ -55,7 +55,7 @@ for (const table of document.querySelectorAll("[data-runs]")) {
       const header = button.closest("th");
       const place = [...header.parentElement.children].indexOf(header);
       const numeric = "numeric" in button.dataset;
-      // Scores are best first at the first click, all else starts small; the second click turns it round.
+      // The first click sorts numbers in descending order, rank and text in ascending order.
       const first = numeric && header.cellIndex > 0 ? "descending" : "ascending";
       const current = header.getAttribute("aria-sort");
       const order = current === null ? first : current === "ascending" ? "descending" : "ascending";
@@ -71,7 +71,7 @@ for (const table of document.querySelectorAll("[data-runs]")) {
       };
       const rows = [...body.rows].map((row) => [value(row), row]);
       rows.sort(([a], [b]) => {
-        // No value, or none that is a number, goes last whatever the order.
+        // Missing values go last in either order.
         if (a === null || b === null) return (a === null) - (b === null);
         return sign * (numeric ? a - b : language.compare(a, b));
       });
@@ -83,11 +83,9 @@ for (const table of document.querySelectorAll("[data-runs]")) {
 }
 
 const plots = [...document.querySelectorAll("[data-figure]")];
+const darkColours = JSON.parse(document.getElementById("dark-colours").textContent);
 
-// Lighter kin of picture.py's colours, which on a dark page would be too dim.
-const ON_DARK = { "#0072B2": "#45a5e0", "#D55E00": "#ff8a3c", "#009E73": "#2fc398", "#B0578D": "#e08cc0" };
-
-// The colours of ink and grid are the page's own, so that a figure is legible in light, in dark and on paper.
+// Text and grid take the page's colours, so that a plot is legible in light and dark mode and on paper.
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const [ink, grid, card] = ["--ink", "--line", "--card"].map((name) => style.getPropertyValue(name).trim());
@@ -98,6 +96,8 @@ function painted(layout) {
   const { ink, grid, card } = colours();
   const paint = { ...layout, font: { ...layout.font, color: ink } };
   paint.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: ink } };
+  // Lines must not strike through the labels of parallel coordinates.
+  paint.annotations = layout.annotations?.map((annotation) => ({ ...annotation, bgcolor: card, borderpad: 1 }));
   for (const axis of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
     paint[axis] = { ...layout[axis], gridcolor: grid, linecolor: grid, tickcolor: grid };
   }
@@ -105,19 +105,23 @@ function painted(layout) {
 }
 
 function draw(plot) {
-  let figure = document.getElementById(plot.dataset.figure).textContent;
-  if (matchMedia("screen and (prefers-color-scheme: dark)").matches) {
-    for (const [colour, lighter] of Object.entries(ON_DARK)) figure = figure.replaceAll(`"${colour}"`, `"${lighter}"`);
-  }
-  const { data, layout } = JSON.parse(figure);
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)").matches;
+  const recolour = (key, value) => (dark && key.endsWith("color") && darkColours[value]) || value;
+  const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent, recolour);
   for (const trace of data.filter((trace) => trace.type === "heatmap")) trace.textfont = { color: colours().ink };
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    // Without a mouse Plotly would always show its tool bar, over legends and titles.
+    displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d"],
+  };
   const width = matchMedia("print").matches ? { width: plot.clientWidth } : {};
-  // Anew: drawn over an old figure, one of another width would keep its legend's place, and no printer waits.
+  // newPlot, as react would keep the legend's position at another width, and printing does not wait for it.
   Plotly.newPlot(plot, data, { ...painted(layout), ...width }, config);
 }
 
-// One at a time, so that the page can be read and used meanwhile.
+// One at a time, to keep the page responsive.
 function drawAll(left = plots) {
   if (left.length === 0) return;
   draw(left[0]);

@@ -1,4 +1,4 @@
-"""Which runs a report covers: values, lists and ranges of parameters."""
+"""Select the runs that a report covers by values, lists and ranges of parameters."""
 
 import math
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ REMEDY = "give a value (0.2), several (0.1,0.3), a range (0.1:0.3), or nothing f
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the user chose of `drop_rate`, `epochs` and `lr`; an empty text chooses all."""
+class Selection:
+    """The user's selection by `drop_rate`, `epochs` and `lr`; an empty text selects all."""
 
     drop_rate: str = ""
     epochs: str = ""
     lr: str = ""
 
-    def of(self, runs: Sequence[Run]) -> list[Run]:
-        """The chosen runs, in the order given. Raises BadInput for a choice that is none or that no run meets."""
-        chosen = list(runs)
+    def apply(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the selected runs in the given order. Raises BadInput for a malformed selection or an empty result."""
+        selected = list(runs)
         for name, text in vars(self).items():
             ranges = parse_ranges(name, text)
             if ranges:
-                tried = {run.params.get(name, "") for run in chosen}
-                chosen = [run for run in chosen if _within(number(run.params.get(name)), ranges)]
-                if not chosen:
+                tried = {run.params.get(name, "") for run in selected}
+                selected = [run for run in selected if _is_within(number(run.params.get(name)), ranges)]
+                if not selected:
                     values = sorted({value for value in map(number, tried) if value is not None})
-                    there = ", ".join(f"{value:g}" for value in values) or "none"
-                    raise BadInput(f"no training run has {name} {text}", f"choose among those tried: {there}")
-        return chosen
+                    listed = ", ".join(f"{value:g}" for value in values) or "(none)"
+                    raise BadInput(f"no training run has {name} {text}", f"choose among the values tried: {listed}")
+        return selected
 
 
 def parse_ranges(name: str, text: str) -> list[tuple[float, float]]:
-    """The ranges (from, to), ends included, that a choice such as `0.1,0.3:0.5` stands for; none for all.
+    """Parse a selection such as `0.1,0.3:0.5` into ranges (from, to) that include their ends; empty: all.
 
-    A value is a range of itself. One end of a range may be left out: `0.1:` is 0.1 and more. Raises BadInput.
+    A single value is a range from itself to itself. One end may be omitted: `0.1:` is 0.1 and above. Raises BadInput.
     """
     if not text.strip():
         return []
@@ -57,7 +57,7 @@ def parse_ranges(name: str, text: str) -> list[tuple[float, float]]:
     return ranges
 
 
-def _within(value: float | None, ranges: Sequence[tuple[float, float]]) -> bool:
+def _is_within(value: float | None, ranges: Sequence[tuple[float, float]]) -> bool:
     """Whether a value lies in one of the ranges; 0.1 + 0.2 counts as 0.3."""
     return value is not None and any(
         low <= value <= high or math.isclose(value, low) or math.isclose(value, high) for low, high in ranges

@@ -1,4 +1,4 @@
-"""Why runs score as they do: errors by kind, what is taken for what, which entities and sentences are hard."""
+"""Explain the scores of runs: errors by kind, confusions, hard entities and sentences, disagreements."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from twinner.pages.highlight import Piece, pieces_of
 from twinner.report.predictions import Predictions
 
 NOTHING = "(nothing)"
-MOST_CONFUSIONS = 12  # rows of the table of confusions
-MOST_SENTENCES = 200  # in the viewer, so that the page stays light
+MAX_CONFUSIONS = 12  # rows in the table
+MAX_SENTENCES = 200  # in the viewer, to keep the page small
 
-ByRun = Mapping[str, Predictions]  # run id -> its predictions, all of the same gold tags
+ByRun = Mapping[str, Predictions]  # run id -> its predictions, all for the same gold tags
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What was taken for what: the gold label, the predicted one, the kind of error, and how often, by run id."""
+    """A gold label, the label predicted instead, the kind of error, and how often each run made it (by run id)."""
 
     gold: str
     predicted: str
@@ -35,9 +35,9 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of the test set, scored apart.
+    """A part of the test set with scores of its own, by run id.
 
-    name: which part. measure: `recall` or `F1`. size: the gold entities in it. scores: by run id.
+    measure: `recall` or `F1`. size: the number of gold entities.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A sentence (its number from 1) on which two runs differ.
+    """A sentence (numbered from 1) on which two runs disagree.
 
-    kinds: of the errors that only one of the two makes. first, second: how many of these are of which run.
-    lines: gold and the two predictions as pieces of text.
+    kinds: of the errors that only one run makes. first, second: the number of those errors in each run.
+    lines: gold and both predictions as pieces of text.
     """
 
     number: int
@@ -62,20 +62,20 @@ class Disagreement:
 
     @cached_property
     def better(self) -> str:
-        """Which of the two makes fewer of these errors: `first`, `second` or `neither`."""
+        """The run with fewer of these errors: `first`, `second` or `neither`."""
         return "neither" if self.first == self.second else "first" if self.first < self.second else "second"
 
 
-def kinds_by_run(runs: ByRun) -> dict[str, dict[str, int]]:
-    """The number of errors by kind, for each run id; every kind is there."""
+def count_by_kind(runs: ByRun) -> dict[str, dict[str, int]]:
+    """Return the number of errors of every kind, by run id."""
     return {
         run: {kind: sum(m.kind == kind for mistakes in found.mistakes for m in mistakes) for kind in KINDS}
         for run, found in runs.items()
     }
 
 
-def confusions(runs: ByRun) -> list[Confusion]:
-    """The most frequent errors by gold and predicted label, those of all runs together deciding the order."""
+def frequent_confusions(runs: ByRun) -> list[Confusion]:
+    """Return the most frequent errors by gold and predicted label, sorted by their total over all runs."""
     by_run = {
         run: Counter(
             (_label(mistake.gold), _label(mistake.predicted), mistake.kind)
@@ -85,15 +85,15 @@ def confusions(runs: ByRun) -> list[Confusion]:
         for run, found in runs.items()
     }
     total = sum(by_run.values(), Counter[tuple[str, str, str]]())
-    frequent = sorted(total, key=lambda key: (-total[key], key))[:MOST_CONFUSIONS]
+    frequent = sorted(total, key=lambda key: (-total[key], key))[:MAX_CONFUSIONS]
     return [Confusion(*key, {run: counts[key] for run, counts in by_run.items()}) for key in frequent]
 
 
-def confusion_of_entities(found: Predictions) -> tuple[list[str], NDArray[np.int64]]:
-    """The labels, sorted, with `(nothing)` last; and how often each gold label (row) was taken for each (column).
+def entity_confusion_matrix(found: Predictions) -> tuple[list[str], NDArray[np.int64]]:
+    """Return n sorted labels, `(nothing)` last, and an n by n matrix of gold labels (rows) and predicted ones.
 
-    A gold entity and the predicted one that overlaps it best are a pair, whatever their borders; an entity without a
-    partner is paired with nothing.
+    A gold entity is paired with the predicted one that overlaps it best, whatever their borders; an entity without a
+    partner counts under `(nothing)`.
     """
     pairs: list[tuple[str, str]] = []
     for gold, predicted, mistakes in zip(found.gold_entities, found.predicted_entities, found.mistakes, strict=True):
@@ -106,20 +106,20 @@ def confusion_of_entities(found: Predictions) -> tuple[list[str], NDArray[np.int
     return labels, confusion_matrix(gold_labels, predicted_labels, labels=labels)
 
 
-def slices(runs: ByRun) -> list[Slice]:
-    """The test set cut by what was seen in training, by length of entity and by length of sentence.
+def score_slices(runs: ByRun) -> list[Slice]:
+    """Score parts of the test set: entities seen in training or not, by entity length, by sentence length.
 
-    Entities seen or not are scored by recall alone: whether a spurious entity's text was seen is not recorded.
+    Seen and unseen entities get recall only, as nothing records whether a spurious entity's text was seen.
     """
     if not runs:
         return []
-    return [*_by_seen(runs), *_by_entity_length(runs), *_by_sentence_length(runs)]
+    return [*_by_seen_in_training(runs), *_by_entity_length(runs), *_by_sentence_length(runs)]
 
 
-def disagreements(first: Predictions, second: Predictions) -> list[Disagreement]:
-    """The sentences on which two runs predict different entities; only where both runs' tokens are known.
+def find_disagreements(first: Predictions, second: Predictions) -> list[Disagreement]:
+    """Return up to 200 sentences with different predictions, those with the largest difference in errors first.
 
-    At most 200: those first on which the one run makes the most errors more than the other.
+    Empty if the runs logged no tokens.
     """
     if first.tokens is None:
         return []
@@ -138,18 +138,18 @@ def disagreements(first: Predictions, second: Predictions) -> list[Disagreement]
             len(own[1]),
             _lines(number, first, second),
         )
-        for number, own in found[:MOST_SENTENCES]
+        for number, own in found[:MAX_SENTENCES]
     ]
 
 
 def differing_sentences(first: Predictions, second: Predictions) -> list[int]:
-    """The numbers, from 0, of the sentences in which two runs predict different entities."""
+    """Return the indices of the sentences in which two runs predict different entities."""
     pairs = zip(first.predicted_entities, second.predicted_entities, strict=True)
     return [number for number, (ours, theirs) in enumerate(pairs) if ours != theirs]
 
 
 def _lines(number: int, *runs: Predictions) -> list[list[Piece]]:
-    """Gold, with what every run gets wrong marked, and the predictions of each run, with its own errors marked."""
+    """Return gold, with the entities that any run got wrong marked, then each run's predictions with its errors."""
     sentence = runs[0].sentence(number)
     missed = {mistake.gold for run in runs for mistake in run.mistakes[number]}
     lines = [pieces_of(sentence, sentence.entities, missed)]
@@ -163,15 +163,15 @@ def _label(entity: Entity | None) -> str:
     return entity[2] if entity else NOTHING
 
 
-def _by_seen(runs: ByRun) -> list[Slice]:
+def _by_seen_in_training(runs: ByRun) -> list[Slice]:
     parts = []
     seen = next((found.seen for found in runs.values() if found.seen), {})
-    for wanted, name in ((True, "Entities seen in training"), (False, "Entities never seen in training")):
+    for wanted, name in ((True, "Entities seen in training"), (False, "Entities not seen in training")):
         chosen = {place for place, known in seen.items() if known == wanted}
         if chosen:
             scores = {
                 run: precision_recall_f1(
-                    [(len(hit := chosen & _found(predictions)), 0, len(chosen) - len(hit))],
+                    [(len(hit := chosen & _predicted(predictions)), 0, len(chosen) - len(hit))],
                 )[1]
                 for run, predictions in runs.items()
             }
@@ -179,7 +179,7 @@ def _by_seen(runs: ByRun) -> list[Slice]:
     return parts
 
 
-def _found(predictions: Predictions) -> set[tuple[int, Entity]]:
+def _predicted(predictions: Predictions) -> set[tuple[int, Entity]]:
     return {(n, entity) for n, entities in enumerate(predictions.predicted_entities) for entity in entities}
 
 

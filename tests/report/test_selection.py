@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 from twinner.errors import BadInput
-from twinner.report.choose import Choice, parse_ranges
+from twinner.report.selection import Selection, parse_ranges
 from twinner.tracking.params import plain_params
 from twinner.tracking.read import Run
 
@@ -26,7 +26,7 @@ def run_with(**params: str) -> Run:
         (":0.1", [(-math.inf, 0.1)]),
     ],
 )
-def test_a_choice_is_a_value_a_list_or_a_range(text: str, ranges: list[tuple[float, float]]) -> None:
+def test_parses_values_lists_and_ranges(text: str, ranges: list[tuple[float, float]]) -> None:
     assert parse_ranges("lr", text) == ranges
 
 
@@ -41,29 +41,31 @@ def test_a_choice_is_a_value_a_list_or_a_range(text: str, ranges: list[tuple[flo
         ("0.3:0.1", "the range '0.3:0.1' runs backwards"),
     ],
 )
-def test_a_choice_that_makes_no_sense_is_named_with_a_remedy(text: str, words: str) -> None:
+def test_rejects_malformed_selection(text: str, words: str) -> None:
     with pytest.raises(BadInput, match=words) as caught:
         parse_ranges("drop_rate", text)
     assert "drop_rate" in str(caught.value)
     assert "give a value (0.2), several (0.1,0.3), a range (0.1:0.3)" in str(caught.value)
 
 
-def test_values_compare_as_numbers_whatever_their_spelling() -> None:
+def test_compares_values_as_numbers() -> None:
     runs = [run_with(lr="1e-3"), run_with(lr=".0010"), run_with(lr="0.002"), run_with(lr="abc"), run_with()]
-    assert Choice(lr="0.001").of(runs) == runs[:2]
+    assert Selection(lr="0.001").apply(runs) == runs[:2]
 
 
-def test_a_range_includes_its_ends_even_as_floats_round() -> None:
+def test_ranges_include_rounded_ends() -> None:
     runs = [run_with(drop_rate=text) for text in ("0.1", "0.2", "0.30000000000000004", "0.31")]
-    assert Choice(drop_rate="0.1:0.3").of(runs) == runs[:3]
+    assert Selection(drop_rate="0.1:0.3").apply(runs) == runs[:3]
 
 
-def test_all_choices_hold_at_once_and_the_order_is_kept() -> None:
+def test_combines_selections_in_order() -> None:
     runs = [run_with(drop_rate=d, epochs=e) for d, e in (("0.3", "5"), ("0.1", "5"), ("0.1", "9"))]
-    assert Choice(drop_rate="0.1,0.3", epochs="5").of(runs) == runs[:2]
-    assert Choice().of(runs) == runs
+    assert Selection(drop_rate="0.1,0.3", epochs="5").apply(runs) == runs[:2]
+    assert Selection().apply(runs) == runs
 
 
-def test_a_choice_that_no_run_meets_names_the_values_that_were_tried() -> None:
-    with pytest.raises(BadInput, match=r"no training run has drop_rate 0\.9; choose among those tried: 0\.1, 0\.2"):
-        Choice(drop_rate="0.9").of([run_with(drop_rate="0.2"), run_with(drop_rate=".1")])
+def test_empty_selection_names_values_tried() -> None:
+    with pytest.raises(
+        BadInput, match=r"no training run has drop_rate 0\.9; choose among the values tried: 0\.1, 0\.2"
+    ):
+        Selection(drop_rate="0.9").apply([run_with(drop_rate="0.2"), run_with(drop_rate=".1")])
