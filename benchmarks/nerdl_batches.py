@@ -1,8 +1,8 @@
-"""What sorting sentences into batches gains NerDLApproach: `python benchmarks/nerdl_batches.py eng.train eng.testa`.
+"""What NerDLApproach gains from grouping sentences by length: `python benchmarks/nerdl_batches.py eng.train eng.testa`.
 
-The step's training, in which sentences of a length are handed over together, against the same with a sentence a row, as
-Spark NLP's guides have it. Both in turns, in one session, on the same embeddings. Prints the seconds of the updates of
-an epoch (the median of all but the first, which warms up) and the best token F1 on dev and the entity F1 on test.
+Compares the step's training, with documents of sentences of similar length, to one sentence per row as in Spark NLP's
+guides; both alternate in one session on the same embeddings. Prints the seconds of the updates per epoch (the median
+without the first epoch, which warms up), the best token F1 on dev, and the entity F1 on test.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from twinner.spark.session import spark_session, stop_session  # noqa: E402
 def train_once(
     corpus: Corpus, train: Sequence[Sentence], arguments: argparse.Namespace, seed: int
 ) -> tuple[float, str]:
-    """The seconds of the updates of an epoch, and a line about the training."""
+    """Return the seconds of the updates per epoch, and a line about the training."""
     trainer = sparknlp.SparkNlpTrainer(epochs=arguments.epochs, seed=seed, embeddings=arguments.embeddings, lang="en")
-    told: list[Epoch] = []
-    trainer.train(train, corpus.dev, told.append)
+    epochs: list[Epoch] = []
+    trainer.train(train, corpus.dev, epochs.append)
     with tempfile.TemporaryDirectory() as folder:
         trainer.save(Path(folder))
         trainer.load(Path(folder))
@@ -38,20 +38,20 @@ def train_once(
     trainer.close()
     gold = [sentence.tags for sentence in corpus.test]
     f1 = entity_scores(gold, predicted, corpus.labels, prefix="test")["test_f1"]
-    dev = max(epoch.scores["dev_token_f1"] for epoch in told)
-    seconds = statistics.median(epoch.update_seconds for epoch in told[1:] or told)
+    dev = max(epoch.scores["dev_token_f1"] for epoch in epochs)
+    seconds = statistics.median(epoch.update_seconds for epoch in epochs[1:] or epochs)
     return seconds, f"{seconds:6.1f} s an epoch, dev token F1 {dev:.4f}, test F1 {f1:.4f}"
 
 
 def main() -> None:
-    """Train both ways for each seed, and print how they compare."""
+    """Train both ways for each seed, and compare them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", help="a column file, such as eng.train")
-    parser.add_argument("test", help="another, such as eng.testa")
+    parser.add_argument("test", help="a column file, such as eng.testa")
     parser.add_argument("--embeddings", default="word2vec")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--limit", type=int, default=3000, help="train on the first N sentences; 0: all")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds to train with, each way")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings with different seeds, each way")
     arguments = parser.parse_args()
     corpus = read_corpus(arguments.train, arguments.test, "en")
     train = corpus.train[: arguments.limit or None]
@@ -60,9 +60,9 @@ def main() -> None:
     for seed in range(arguments.seeds):
         with mock.patch.object(batches, "DOCUMENT_SIZE", 1):
             before, line = train_once(corpus, train, arguments, seed)
-        print(f"seed {seed}  a sentence a row  {line}", flush=True)
+        print(f"seed {seed}  one sentence per row  {line}", flush=True)
         after, line = train_once(corpus, train, arguments, seed)
-        print(f"seed {seed}  sorted            {line}", flush=True)
+        print(f"seed {seed}  grouped by length     {line}", flush=True)
         ratios.append(after / before)
     print("ratio of the seconds:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
     stop_session()

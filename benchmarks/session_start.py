@@ -1,10 +1,10 @@
 """How long a Spark session with Spark NLP takes to start: `python benchmarks/session_start.py`.
 
-The step's session, whose jars are locked and on Java's class path, against the one that Spark NLP's guides show, whose
-jars Spark resolves by `spark.jars.packages` and copies at each start. Both in turns, each in a process of its own,
-after a start of each that is not counted and fetches what is lacking. The clock runs from the call that starts the
-session until an annotator exists in it; importing Python's packages, the same for both, is left out. Both have the same
-TensorFlow, the one of the lock, in place of the builds that Spark NLP's own package names.
+Compares the step's session, with locked jars on Java's class path, to the one in Spark NLP's guides, where Spark
+resolves `spark.jars.packages` and copies the jars at each start. Both alternate, each start in a new process, after an
+uncounted start of each that downloads the jars. Measured from the call that starts the session until an annotator
+exists in it, without Python's imports, which are the same. Both use the lock's TensorFlow in place of the builds that
+Spark NLP depends on.
 """
 
 import argparse
@@ -29,7 +29,7 @@ REPLACED = ("tensorflow-cpu_2.12", "jsl-llamacpp-cpu_2.12", "jsl-openvino-cpu_2.
 
 
 def packages(folder: Path) -> None:
-    """Start the session as the guides do, with Ivy's cache in a folder."""
+    """Start the session as in the guides, with Ivy's cache in a folder."""
     os.environ["JAVA_HOME"] = str(java_home())
     locked = {jar.artifact: jar for jar in read_lock()}
     nlp, tensorflow = locked["spark-nlp_2.12"], locked["tensorflow-core-api"]
@@ -49,7 +49,7 @@ def packages(folder: Path) -> None:
 
 
 def start(which: str, folder: Path) -> float:
-    """The seconds until an annotator exists in a new session."""
+    """Return the seconds until an annotator exists in a new session."""
     began = time.perf_counter()
     if which == "packages":
         packages(folder)
@@ -60,7 +60,7 @@ def start(which: str, folder: Path) -> float:
 
 
 def measure(which: str, folder: Path) -> float:
-    """Start a session in a new process; what Java and Ivy print is seen only if it fails."""
+    """Start a session in a new process; show the output of Java and Ivy only if it fails."""
     command = [sys.executable, __file__, f"--only={which}", f"--folder={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -69,9 +69,9 @@ def measure(which: str, folder: Path) -> float:
 
 
 def main() -> None:
-    """Start both in turns, and print the times and their ratios."""
+    """Start both alternately, and print the times and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--times", type=int, default=5, help="turns of the two")
+    parser.add_argument("--times", type=int, default=5, help="starts of each")
     parser.add_argument("--only", choices=["packages", "ours"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -81,15 +81,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         cold = {which: measure(which, folder) for which in ("packages", "ours")}
-        print(f"first start, not counted: packages {cold['packages']:.1f} s, ours {cold['ours']:.1f} s")
-        print("| turn | spark.jars.packages (s) | ours (s) | ratio |")
+        print(f"first start (not counted): packages {cold['packages']:.1f} s, ours {cold['ours']:.1f} s")
+        print("| start | spark.jars.packages (s) | ours (s) | ratio |")
         print("| ---: | ---: | ---: | ---: |")
         ratios = []
         for turn in range(1, arguments.times + 1):
             theirs, own = measure("packages", folder), measure("ours", folder)
             ratios.append(own / theirs)
             print(f"| {turn} | {theirs:.1f} | {own:.1f} | {ratios[-1]:.2f} |", flush=True)
-    print(f"start: {statistics.median(ratios):.2f} of its time ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"median ratio: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":

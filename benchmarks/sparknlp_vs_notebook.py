@@ -1,11 +1,11 @@
-"""The wall time of sparknlp_train against Spark NLP's MLflow guide done by hand, with the same data and settings.
+"""Wall time of sparknlp_train and of Spark NLP's MLflow guide done by hand, on the same data and settings.
 
     python benchmarks/sparknlp_vs_notebook.py eng.train eng.testa --embeddings minilm
 
-By hand means: one script as the guide has its cells, with its session, its pipeline with the embeddings inside, fit,
-save, load, transform and write, scikit-learn's report, charts from the log, and everything logged to MLflow. Each is a
-process of its own, from its start to its end, with a store of its own. sparknlp_train runs twice: with an empty
-embedding cache, and as the second run of a sweep.
+By hand: one script with the cells of the guide, which starts a session, fits a pipeline that includes the embeddings,
+saves, loads, transforms and writes, makes scikit-learn's report and charts from the log, and logs all to MLflow. Each
+is timed as a whole process, with an MLflow store of its own. sparknlp_train runs twice: with an empty embedding cache,
+and again with what the first run cached.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DROP_RATE, LR, BATCH_SIZE = 0.5, 0.003, 32  # the step's defaults
 
 
 def notebook(train: Path, test: Path, embeddings: str, epochs: int, folder: Path) -> None:
-    """The guide's cells, one after the other."""
+    """Run the guide's cells."""
     import matplotlib.pyplot as plt
     import mlflow
     import pandas as pd
@@ -82,11 +82,13 @@ def notebook(train: Path, test: Path, embeddings: str, epochs: int, folder: Path
         predicted = Pipeline(stages=[fitted.stages[0], loaded]).fit(test_rows).transform(test_rows)
         predicted.write.mode("overwrite").parquet(str(folder / "inference.parquet"))
         pairs = spark.read.parquet(str(folder / "inference.parquet")).select(
-            F.explode(F.arrays_zip(F.col("label.result").alias("gold"), F.col("ner.result").alias("said"))).alias("t")
+            F.explode(F.arrays_zip(F.col("label.result").alias("gold"), F.col("ner.result").alias("predicted"))).alias(
+                "t"
+            )
         )
-        frame = pairs.select("t.gold", "t.said").toPandas()
-        frame["said"] = frame["said"].fillna("O")  # what the embeddings cut off
-        report = classification_report(frame["gold"], frame["said"], output_dict=True, zero_division=0)
+        frame = pairs.select("t.gold", "t.predicted").toPandas()
+        frame["predicted"] = frame["predicted"].fillna("O")  # truncated by the embeddings
+        report = classification_report(frame["gold"], frame["predicted"], output_dict=True, zero_division=0)
         log = next((folder / "logs").glob("*.log")).read_text()
         losses = [float(loss) for loss in re.findall(r"loss: ([\d.]+)", log)]
         scores = [float(f1) for f1 in re.findall(r"Micro-average.*f1: ([\d.]+)", log)]
@@ -106,7 +108,7 @@ def notebook(train: Path, test: Path, embeddings: str, epochs: int, folder: Path
 
 
 def timed(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, str]:
-    """The seconds of a command in a folder of its own, and what it printed."""
+    """Run a command in a new folder; return its seconds and its output."""
     folder.mkdir()
     began = time.perf_counter()
     process = subprocess.run(
@@ -119,7 +121,7 @@ def timed(command: list[str], folder: Path, environment: dict[str, str]) -> tupl
 
 
 def write_part(source: Path, target: Path, sentences: int) -> None:
-    """Write the first sentences of a column file, in the scheme that the guide's reader takes as it is."""
+    """Write the first sentences of a column file in IOB2, which the guide's reader does not convert."""
     from twinner.corpus import read_corpus
 
     corpus = read_corpus(str(source), str(source), "en")
@@ -132,10 +134,10 @@ def write_part(source: Path, target: Path, sentences: int) -> None:
 
 
 def main() -> None:
-    """Run the three in turn, and print their times and ratios."""
+    """Run the three, and print their times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", type=Path, help="a column file, such as eng.train")
-    parser.add_argument("test", type=Path, help="another, such as eng.testa")
+    parser.add_argument("test", type=Path, help="a column file, such as eng.testa")
     parser.add_argument("--embeddings", choices=("word2vec", "minilm"), default="minilm")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--limit", type=int, default=3000, help="train on the first N sentences; 0: all")
@@ -148,7 +150,7 @@ def main() -> None:
     from twinner.frameworks.sparknlp.minilm import minilm_folder
     from twinner.spark.jars import spark_jars
 
-    spark_jars()  # downloads are not what is measured
+    spark_jars()  # exclude downloads from the time
     if arguments.embeddings == "minilm":
         minilm_folder()
     with tempfile.TemporaryDirectory() as temporary:
@@ -170,8 +172,8 @@ def main() -> None:
         for name, command in runs.items():
             place = folder / name.replace(" ", "-")
             seconds[name], printed = timed(command, place, {"TWINNER_CACHE": str(cache)})
-            told = [line for line in printed.splitlines() if line.startswith(("macro F1", "test F1", "phases"))]
-            print(f"{name:<11}{seconds[name]:7.1f} s  {seconds[name] / seconds['notebook']:.2f}  {'; '.join(told)}")
+            results = [line for line in printed.splitlines() if line.startswith(("macro F1", "test F1", "phases"))]
+            print(f"{name:<11}{seconds[name]:7.1f} s  {seconds[name] / seconds['notebook']:.2f}  {'; '.join(results)}")
             shutil.rmtree(place)
 
 

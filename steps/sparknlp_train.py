@@ -4,7 +4,7 @@ from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
-from twinner.spark.session import session_ahead
+from twinner.spark.session import check_machine, start_session_early
 from twinner.training.run import Result, train_and_track
 
 
@@ -31,7 +31,8 @@ def sparknlp_train(
 ) -> Result:
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
-    with session_ahead(spark_master, driver_memory, spark_conf):  # while the corpus is read
+    check_machine(spark_conf)  # before anything is downloaded
+    with start_session_early(spark_master, driver_memory, spark_conf):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
             settings,

@@ -1,7 +1,8 @@
-"""The fixture `spark_cache`, for tests that start Spark: the jars that are already there, in a cache of the tests."""
+"""A cache for tests that start Spark: it has the jars of the user's cache, if they are there."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import pytest
 from twinner.errors import BadInput
 from twinner.spark.jars import PLATFORMS, read_lock, spark_jars
 
-# Looked up when this is imported, before any test puts a folder of its own in the place of the cache.
+# Looked up at import, before tests set TWINNER_CACHE to folders of their own.
 USERS_JARS = Path(os.environ.get("TWINNER_CACHE") or platformdirs.user_cache_dir("twinner"), "jars").expanduser()
 
 
 @pytest.fixture(scope="session")
 def spark_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache folder that has the jars of Spark NLP, linked to those of the user, and nothing else."""
+    """A cache folder with nothing but the jars of Spark NLP, linked to the user's if possible."""
     cache = tmp_path_factory.mktemp("spark-cache")
     jars = [jar.name for jar in read_lock() if jar.platform not in PLATFORMS.values()]
     if all((USERS_JARS / name).is_file() for name in jars):
@@ -29,6 +30,18 @@ def spark_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             except BadInput as error:
                 pytest.skip(str(error))
     yield cache
-    for folder in ("jars", "natives"):  # hundreds of megabytes that pytest would keep
+    for folder in ("jars", "natives"):  # pytest would keep hundreds of megabytes
         if not (cache / folder).is_symlink():
             shutil.rmtree(cache / folder, ignore_errors=True)
+
+
+def read_only(folder: Path) -> list[str | Path]:
+    """Return the start of a command line that runs the rest of it with a folder mounted read-only.
+
+    Permissions would not do, since they do not bind root. Skips the test where mounting is not allowed.
+    """
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    command: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, folder]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("mounting a folder takes unshare and its rights")
+    return command

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -40,6 +41,20 @@ def cache_folder(*parts: str) -> Path:
     except OSError as error:
         problem = f"the cache folder {folder} can't be made ({error.strerror})"
         raise CacheUnusable(problem, "set TWINNER_CACHE to a folder that can be written to") from None
+    return folder
+
+
+def writable_cache_folder(*parts: str) -> Path:
+    """Return a folder below the cache that files can be written to, and make it if need be.
+
+    Raises CacheUnusable if that can't be done, as in a read-only cache.
+    """
+    folder = cache_folder(*parts)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        problem = f"the cache folder {folder} can't be written to ({error.strerror})"
+        raise CacheUnusable(problem, "set TWINNER_CACHE to a folder that can") from None
     return folder
 
 

@@ -1,26 +1,26 @@
-"""The files of the driver, asked for as Hadoop's client does; `training/test_cluster.py` has that client itself."""
+"""The file server, with requests as Hadoop's client sends them (that client itself is in `test_cluster.py`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from twinner.spark.file_server import DriverFiles
+from twinner.spark.file_server import FileServer
 
 
 @pytest.fixture
-def files() -> Iterator[DriverFiles]:
-    server = DriverFiles("spark://127.0.0.1:7077")
+def files() -> Iterator[FileServer]:
+    server = FileServer("spark://127.0.0.1:7077")
     yield server
     server.close()
 
 
-def url(files: DriverFiles, path: Path) -> str:
+def url(files: FileServer, path: Path) -> str:
     host, _, rest = files.uri(path).removeprefix("webhdfs://").partition("/")
     return f"http://{host}/webhdfs/v1/{rest}"
 
 
-def test_a_file_is_written_in_pieces_and_read_from_any_place(files: DriverFiles, tmp_path: Path) -> None:
+def test_writes_in_chunks_and_reads_at_any_offset(files: FileServer, tmp_path: Path) -> None:
     address = url(files, tmp_path / "new folder" / "größe")
     answer = requests.put(f"{address}?op=CREATE", allow_redirects=False, timeout=5)
     assert answer.status_code == 307
@@ -34,7 +34,7 @@ def test_a_file_is_written_in_pieces_and_read_from_any_place(files: DriverFiles,
     assert again.json()["RemoteException"]["exception"] == "FileAlreadyExistsException"
 
 
-def test_folders_are_made_listed_renamed_and_removed(files: DriverFiles, tmp_path: Path) -> None:
+def test_makes_lists_renames_and_removes_folders(files: FileServer, tmp_path: Path) -> None:
     address = url(files, tmp_path / "served")
     assert requests.put(f"{address}/a/b?op=MKDIRS", timeout=5).json() == {"boolean": True}
     (tmp_path / "served" / "a" / "file").write_text("12345")
@@ -53,27 +53,34 @@ def test_folders_are_made_listed_renamed_and_removed(files: DriverFiles, tmp_pat
     assert list((tmp_path / "served").iterdir()) == []
 
 
-def test_what_is_missing_is_told_as_hadoop_tells_it(files: DriverFiles, tmp_path: Path) -> None:
+def test_reports_missing_files_as_hadoop_does(files: FileServer, tmp_path: Path) -> None:
     answer = requests.get(f"{url(files, tmp_path)}/missing?op=GETFILESTATUS", timeout=5)
     assert answer.status_code == 404
     assert answer.json()["RemoteException"]["javaClassName"] == "java.io.FileNotFoundException"
 
 
-def test_nothing_is_served_without_the_secret_or_outside_what_was_asked_for(files: DriverFiles, tmp_path: Path) -> None:
+def test_serves_nothing_without_the_secret_or_outside_served_paths(files: FileServer, tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     (tmp_path / "other").write_text("not served")
     address = url(files, tmp_path / "served")
-    host, secret = address.split("/webhdfs/v1/")[0], address.split("/webhdfs/v1/")[1].split("/")[0]
+    host, _, rest = address.partition("/webhdfs/v1/")
+    secret, _, number = rest.partition("/")
+    assert (number, url(files, tmp_path / "served")) == ("0", address)
     for place in (
+        f"{secret}/0/%2e%2e/other",
+        f"{secret}/0/%2F..%2Fother",
         f"{secret}{tmp_path}/other",
-        f"{secret}{tmp_path}/served/%2e%2e/other",
-        f"wrong{tmp_path}/served",
+        f"{secret}/1",
+        f"{secret}/-1",
+        f"{secret}/",
+        secret,
+        "wrong/0",
         "",
         "x",
     ):
         for operation in ("OPEN&here=true", "LISTSTATUS", "GETFILESTATUS"):
             assert requests.get(f"{host}/webhdfs/v1/{place}?op={operation}", timeout=5).status_code == 404
-    target = f"/{secret}{tmp_path}/taken"
-    answer = requests.put(f"{address}?op=RENAME", params={"destination": target}, timeout=5)
-    assert answer.status_code == 404
-    assert not (tmp_path / "taken").exists()
+    for target in (f"/{secret}/0/../taken", f"/{secret}/1/taken"):
+        answer = requests.put(f"{address}?op=RENAME", params={"destination": target}, timeout=5)
+        assert answer.status_code == 404
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "served"]

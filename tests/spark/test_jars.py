@@ -1,5 +1,8 @@
 import hashlib
+import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from twinner.cache import CacheUnusable
 from twinner.errors import BadInput
 from twinner.spark import jars
-from twinner.spark.jars import read_lock, refresh_lock, spark_jars
+from twinner.spark.jars import are_in_cache, check_platform, platform_supported, read_lock, refresh_lock, spark_jars
 
 
 class Maven:
-    """A Maven repository of made-up jars on this machine, and a lock that names them."""
+    """A local Maven repository of invented jars, and a lock that names them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "repository"
@@ -76,7 +80,7 @@ def in_cache(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache" / "jars").iterdir() if not path.name.startswith(".lock"))
 
 
-def test_jars_are_fetched_once_in_the_order_of_the_lock(
+def test_fetches_jars_once_in_the_order_of_the_lock(
     maven: Maven, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     maven.add("org.second:engine_2.12:5.0", b"engine" * 1000)
@@ -93,7 +97,7 @@ def test_jars_are_fetched_once_in_the_order_of_the_lock(
     assert in_cache(tmp_path) == ["core-1.2.jar", "engine_2.12-5.0.jar"]
 
 
-def test_of_native_jars_only_those_of_this_platform_are_fetched(maven: Maven, tmp_path: Path) -> None:
+def test_fetches_native_jars_of_this_platform_only(maven: Maven, tmp_path: Path) -> None:
     maven.add("org.first:core:1.2", b"core")
     for platform in ("linux-x86_64", "macosx-x86_64", "windows-x86_64"):
         maven.add(f"org.first:core:1.2:{platform}", platform.encode())
@@ -101,7 +105,7 @@ def test_of_native_jars_only_those_of_this_platform_are_fetched(maven: Maven, tm
     assert in_cache(tmp_path) == ["core-1.2-linux-x86_64.jar", "core-1.2.jar"]
 
 
-def test_a_jar_that_is_not_what_the_lock_says_is_refused_and_the_others_stay(maven: Maven, tmp_path: Path) -> None:
+def test_rejects_a_changed_jar_and_keeps_the_others(maven: Maven, tmp_path: Path) -> None:
     maven.add("org.first:core:1.2", b"core")
     maven.add("org.first:changed:1.0", b"other", sha256="0" * 64)
     with pytest.raises(BadInput, match=r"^the jar changed-1\.0\.jar has the sha256 d9298a10d1b0735837dc4bd85dac641b"):
@@ -109,7 +113,7 @@ def test_a_jar_that_is_not_what_the_lock_says_is_refused_and_the_others_stay(mav
     assert in_cache(tmp_path) == ["core-1.2.jar"]
 
 
-def test_a_jar_that_the_repository_lacks_is_named_with_its_address(maven: Maven, tmp_path: Path) -> None:
+def test_names_the_address_of_a_missing_jar(maven: Maven, tmp_path: Path) -> None:
     name = maven.add("org.first:core:1.2", b"core")
     (maven.folder / "org/first/core/1.2" / name).unlink()
     with pytest.raises(BadInput, match=rf"the jar core-1\.2\.jar could not be fetched: {maven.url}/.* is not there;"):
@@ -117,7 +121,7 @@ def test_a_jar_that_the_repository_lacks_is_named_with_its_address(maven: Maven,
     assert in_cache(tmp_path) == []
 
 
-def test_a_fetch_that_failed_goes_on_where_it_stopped(maven: Maven) -> None:
+def test_resumes_after_a_failed_fetch(maven: Maven) -> None:
     maven.add("org.first:core:1.2", b"core")
     late = maven.add("org.first:late:1.0", b"late")
     path = maven.folder / "org/first/late/1.0" / late
@@ -130,7 +134,7 @@ def test_a_fetch_that_failed_goes_on_where_it_stopped(maven: Maven) -> None:
     assert not [asked for asked in maven.asked if "core" in asked]
 
 
-def test_a_dead_server_is_one_line(maven: Maven, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_server_is_one_line(maven: Maven, monkeypatch: pytest.MonkeyPatch) -> None:
     maven.add("org.first:core:1.2", b"core")
     maven.server.shutdown()
     maven.server.server_close()
@@ -139,14 +143,14 @@ def test_a_dead_server_is_one_line(maven: Maven, monkeypatch: pytest.MonkeyPatch
     assert "\n" not in str(caught.value)
 
 
-def test_a_truncated_jar_in_the_cache_is_fetched_again(maven: Maven, tmp_path: Path) -> None:
+def test_fetches_a_truncated_jar_again(maven: Maven, tmp_path: Path) -> None:
     name = maven.add("org.first:core:1.2", b"core")
     spark_jars(maven.lock)
     (tmp_path / "cache" / "jars" / name).write_bytes(b"co")
     assert spark_jars(maven.lock)[0].read_bytes() == b"core"
 
 
-def test_of_two_that_ask_at_once_one_fetches(maven: Maven) -> None:
+def test_concurrent_calls_fetch_once(maven: Maven) -> None:
     maven.add("org.first:core:1.2", b"core" * 100_000)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(spark_jars, [maven.lock] * 2)
@@ -154,16 +158,76 @@ def test_of_two_that_ask_at_once_one_fetches(maven: Maven) -> None:
     assert sum(asked.endswith("core-1.2.jar") for asked in maven.asked) == 1
 
 
-def test_a_platform_without_a_build_is_bad_input(maven: Maven, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    with pytest.raises(BadInput, match="TensorFlow has no build for Linux riscv64; run this step on"):
+@pytest.mark.parametrize(
+    ("system", "machine", "supported"),
+    [
+        ("Linux", "x86_64", True),
+        ("Darwin", "x86_64", True),
+        ("Windows", "AMD64", True),
+        ("Linux", "aarch64", False),  # Graviton
+        ("Darwin", "arm64", False),  # Apple silicon
+        ("Linux", "riscv64", False),
+    ],
+)
+def test_a_platform_is_supported_if_tensorflow_has_a_build(
+    system: str, machine: str, supported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert platform_supported() == supported
+    if supported:
+        check_platform()
+    else:
+        problem = f"Spark NLP can't run here: its TensorFlow has no build for {system} {machine}; use Linux, Windows or"
+        with pytest.raises(BadInput, match=problem):
+            check_platform()
+
+
+def test_an_unsupported_platform_fetches_nothing(maven: Maven, monkeypatch: pytest.MonkeyPatch) -> None:
+    maven.add("org.first:core:1.2", b"core")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert not are_in_cache(maven.lock)
+    with pytest.raises(BadInput, match="TensorFlow has no build for Linux aarch64"):
         spark_jars(maven.lock)
+    assert maven.asked == []
 
 
-def test_java_trusts_the_bundle_that_other_programs_are_told_to_trust(
+def test_missing_jars_and_no_usable_cache_is_one_line(
     maven: Maven, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = certificate_of_this_machine(tmp_path)
+    maven.add("org.first:core:1.2", b"core")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TWINNER_CACHE", str(tmp_path / "file"))
+    assert not are_in_cache(maven.lock)
+    with pytest.raises(
+        CacheUnusable, match=rf"^the cache folder {tmp_path}/file/jars can't be made \(.*; set TWINNER_"
+    ):
+        spark_jars(maven.lock)
+    # In this folder of Linux nobody can make files, root neither.
+    monkeypatch.setattr(jars, "cache_folder", lambda name: Path("/proc/self"))
+    monkeypatch.setattr("twinner.cache.cache_folder", lambda name: Path("/proc/self"))
+    with pytest.raises(CacheUnusable, match=r"^the cache folder /proc/self can't be written to \("):
+        spark_jars(maven.lock)
+    assert maven.asked == []
+
+
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "twinner.spark.jars"],
+        cwd=Path(jars.__file__).parents[2],
+        env=os.environ | {"TWINNER_CACHE": str(tmp_path / "file" / "cache"), "TWINNER_MAVEN": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    *progress, error = done.stderr.splitlines()
+    assert progress == [line for line in progress if line.startswith("Fetching ")]
+    assert "check the network" in error
+
+
+def test_trusts_the_ca_bundle_of_other_programs(maven: Maven, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     maven.server.socket = context.wrap_socket(maven.server.socket, server_side=True)
@@ -177,8 +241,8 @@ def test_java_trusts_the_bundle_that_other_programs_are_told_to_trust(
     assert spark_jars(maven.lock)[0].read_bytes() == b"core"
 
 
-def certificate_of_this_machine(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1 and its key."""
+def self_signed_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a self-signed certificate for 127.0.0.1 and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
     now = datetime.now(UTC)
@@ -202,7 +266,7 @@ def certificate_of_this_machine(folder: Path) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
-def test_refreshing_writes_sha256_and_size_of_all_platforms_and_keeps_the_comments(maven: Maven) -> None:
+def test_refresh_updates_all_platforms_and_keeps_comments(maven: Maven) -> None:
     maven.add("org.first:core:1.2", b"core", sha256="outdated")
     maven.add("org.first:core:1.2:windows-x86_64", b"windows")
     text = maven.lock.read_text()
@@ -215,14 +279,14 @@ def test_refreshing_writes_sha256_and_size_of_all_platforms_and_keeps_the_commen
     ]
 
 
-def test_a_lock_with_a_jar_that_does_not_exist_is_not_written(maven: Maven) -> None:
+def test_refresh_keeps_the_lock_if_a_jar_does_not_exist(maven: Maven) -> None:
     maven.lock.write_text("org.first:core:1.2\n")
     with pytest.raises(BadInput, match=r"core-1\.2\.jar could not be fetched"):
         refresh_lock(maven.lock)
     assert maven.lock.read_text() == "org.first:core:1.2\n"
 
 
-def test_the_projects_lock_is_complete_and_small_enough() -> None:
+def test_the_projects_lock_is_complete_and_small() -> None:
     locked = read_lock()
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in locked)
     assert len({jar.name for jar in locked}) == len(locked)

@@ -1,7 +1,7 @@
-"""Folders of the driver, for Spark executors on other machines that have no file system in common with it.
+"""Files of the driver for Spark executors on machines that share no file system with it.
 
-They are served by the REST interface of HDFS, which every Spark speaks as `webhdfs://`: as much of it as reading and
-writing DataFrames and models takes (https://hadoop.apache.org/docs/r3.3.4/hadoop-project-dist/hadoop-hdfs/WebHDFS.html).
+Served through the REST interface of HDFS, which every Spark supports as `webhdfs://`: the part of it that reading and
+writing DataFrames and models needs (https://hadoop.apache.org/docs/r3.3.4/hadoop-project-dist/hadoop-hdfs/WebHDFS.html).
 """
 
 import json
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from wsgiref.types import WSGIApplication
 
 from werkzeug.exceptions import HTTPException, NotFound
@@ -23,76 +23,85 @@ from werkzeug.wrappers import Request, Response
 PIECE = 1 << 20  # bytes
 
 
-class DriverFiles:
-    """A server, in a thread of its own until `close`, of the files and folders whose URI was asked for.
+class FileServer:
+    """Serves, in a background thread until `close`, the paths that were passed to `uri`.
 
-    Only who knows a URI can reach them: it begins with a secret.
+    Every URI contains a secret; without it nothing can be read or written.
     """
 
     def __init__(self, master: str) -> None:
-        """master: the executors' Spark master; by the address that it sees of this machine they see it too."""
-        self._served: set[Path] = set()
+        """master: URL of the Spark master; it decides which of this machine's addresses the executors are given."""
+        self._served: list[Path] = []
         self._secret = secrets.token_urlsafe(24)
-        application = Request.application(self._answer)
-        self._server = make_server(_own_address(master), 0, application, threaded=True, request_handler=_Quiet)
+        application = Request.application(self._respond)
+        self._server = make_server(_own_address(master), 0, application, threaded=True, request_handler=_SilentHandler)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def uri(self, path: Path) -> str:
-        """What executors call a path, which may be yet to be made; from now on it is served, with all below it."""
+        """Return the URI of a path, and serve it from now on with everything below it; it need not exist yet.
+
+        The URI has a number in place of the path, since Hadoop's client garbles non-ASCII characters.
+        """
         path = path.resolve()
-        self._served.add(path)
-        return f"webhdfs://{self._server.host}:{self._server.port}/{self._secret}{quote(str(path))}"
+        if path not in self._served:
+            self._served.append(path)
+        return f"webhdfs://{self._server.host}:{self._server.port}/{self._secret}/{self._served.index(path)}"
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, request: Request) -> WSGIApplication:
+    def _respond(self, request: Request) -> WSGIApplication:
         try:
             path = self._path(request.path.removeprefix("/webhdfs/v1"))
             operation = OPERATIONS.get((request.method, request.args.get("op", "").upper()))
             if operation is None:
                 raise ValueError(f"{request.method} {request.args.get('op')} is not served")
             if operation in REDIRECTED and "here" not in request.args:
-                return redirect(f"{request.url}&here=true", 307)  # to the data node that HDFS would have
+                return redirect(f"{request.url}&here=true", 307)  # HDFS would redirect to a data node
             if operation is _rename:
                 return _rename(path, self._path(request.args["destination"]))
             return operation(path, request)
         except HTTPException as error:
             return error
         except (OSError, ValueError) as error:
-            return _failure(error)
+            return _error_response(error)
 
     def _path(self, text: str) -> Path:
-        """The path of a request; NotFound without the secret, or for what is not served."""
-        _, secret, rest = (*text.split("/", 2), "", "")[:3]
-        path = Path("/", rest).resolve()
-        inside = any(path.is_relative_to(served) for served in self._served)
-        if not (secrets.compare_digest(secret.encode(), self._secret.encode()) and inside):
+        """Return the path that a request names; raise NotFound without the secret, or if it is not served."""
+        _, secret, number, rest = (*text.split("/", 3), "", "", "")[:4]
+        is_known = number.isdecimal() and int(number) < len(self._served)
+        if not (secrets.compare_digest(secret.encode(), self._secret.encode()) and is_known):
+            raise NotFound
+        served = self._served[int(number)]
+        path = (served / rest.lstrip("/")).resolve()
+        if not path.is_relative_to(served):
             raise NotFound
         return path
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def _status(path: Path, request: Request) -> Response:
-    return _json({"FileStatus": _describe(path, "")})
+def _file_status(path: Path, request: Request) -> Response:
+    return _json({"FileStatus": _status_of(path, "")})
 
 
-def _list(path: Path, request: Request) -> Response:
-    files = [_describe(file, file.name) for file in sorted(path.iterdir())] if path.is_dir() else [_describe(path, "")]
+def _list_status(path: Path, request: Request) -> Response:
+    files = (
+        [_status_of(file, file.name) for file in sorted(path.iterdir())] if path.is_dir() else [_status_of(path, "")]
+    )
     return _json({"FileStatuses": {"FileStatus": files}})
 
 
-def _blocks(path: Path, request: Request) -> Response:
-    """One block, which is near no executor."""
+def _block_locations(path: Path, request: Request) -> Response:
+    """Describe the file as one block without a location."""
     length = path.stat().st_size
     block = {
         "block": {"blockPoolId": "twinner", "blockId": 1, "generationStamp": 1, "numBytes": length},
@@ -107,7 +116,7 @@ def _blocks(path: Path, request: Request) -> Response:
     return _json({"LocatedBlocks": file | {"locatedBlocks": [block], "lastLocatedBlock": block}})
 
 
-def _open(path: Path, request: Request) -> Response:
+def _read_file(path: Path, request: Request) -> Response:
     offset = request.args.get("offset", 0, int)
     size = path.stat().st_size
     length = min(request.args.get("length", size, int), max(0, size - offset))
@@ -123,7 +132,7 @@ def _open(path: Path, request: Request) -> Response:
     return Response(pieces(), mimetype="application/octet-stream", headers={"Content-Length": str(length)})
 
 
-def _create(path: Path, request: Request) -> Response:
+def _write_file(path: Path, request: Request) -> Response:
     path.parent.mkdir(parents=True, exist_ok=True)
     overwrite = request.args.get("overwrite", "true") != "false"
     with path.open("wb" if overwrite else "xb") as file:
@@ -131,7 +140,7 @@ def _create(path: Path, request: Request) -> Response:
     return Response(status=201)
 
 
-def _make_folder(path: Path, request: Request) -> Response:
+def _make_folders(path: Path, request: Request) -> Response:
     path.mkdir(parents=True, exist_ok=True)
     return _json({"boolean": True})
 
@@ -157,28 +166,28 @@ def _delete(path: Path, request: Request) -> Response:
     return _json({"boolean": True})
 
 
-def _nothing(path: Path, request: Request) -> Response:
-    """Permissions and times are not kept."""
+def _accept(path: Path, request: Request) -> Response:
+    """Accept permissions and times, but ignore them."""
     return Response()
 
 
 OPERATIONS: Mapping[tuple[str, str], Callable[..., Response]] = {
-    ("GET", "GETFILESTATUS"): _status,
-    ("GET", "LISTSTATUS"): _list,
-    ("GET", "GET_BLOCK_LOCATIONS"): _blocks,
-    ("GET", "OPEN"): _open,
-    ("PUT", "CREATE"): _create,
-    ("PUT", "MKDIRS"): _make_folder,
+    ("GET", "GETFILESTATUS"): _file_status,
+    ("GET", "LISTSTATUS"): _list_status,
+    ("GET", "GET_BLOCK_LOCATIONS"): _block_locations,
+    ("GET", "OPEN"): _read_file,
+    ("PUT", "CREATE"): _write_file,
+    ("PUT", "MKDIRS"): _make_folders,
     ("PUT", "RENAME"): _rename,
-    ("PUT", "SETPERMISSION"): _nothing,
-    ("PUT", "SETTIMES"): _nothing,
+    ("PUT", "SETPERMISSION"): _accept,
+    ("PUT", "SETTIMES"): _accept,
     ("DELETE", "DELETE"): _delete,
 }
-REDIRECTED = (_open, _create)
+REDIRECTED = (_read_file, _write_file)
 
 
-def _describe(path: Path, name: str) -> dict[str, Any]:
-    """What HDFS calls the status of a file."""
+def _status_of(path: Path, name: str) -> dict[str, Any]:
+    """Return the file's status in HDFS's terms."""
     status = path.stat()
     when = int(status.st_mtime * 1000)
     return {
@@ -199,8 +208,8 @@ def _json(content: Mapping[str, Any]) -> Response:
     return Response(json.dumps(content), mimetype="application/json")
 
 
-def _failure(error: Exception) -> Response:
-    """An error as HDFS tells it: the client makes a Java exception of it."""
+def _error_response(error: Exception) -> Response:
+    """Return the error in HDFS's form, which the client turns into a Java exception."""
     kind, status = "java.io.IOException", 403
     if isinstance(error, FileNotFoundError):
         kind, status = "java.io.FileNotFoundException", 404
@@ -213,7 +222,9 @@ def _failure(error: Exception) -> Response:
 
 
 def _own_address(master: str) -> str:
-    """This machine's address as the master sees it; of masters that are no address, that of the machine's name."""
+    """Return this machine's address as the master sees it; if the master is not an address, that of our host name."""
+    if master.startswith("local"):  # `local-cluster` too: its executors are on this machine
+        return "127.0.0.1"
     parts = urlsplit(master.split(",")[0])
     if parts.scheme == "spark" and parts.hostname:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,7 +1,7 @@
 """The jars of Spark NLP: locked, fetched once, checked.
 
-In `steps/`, `python -m twinner.spark.jars` fetches them into the cache ahead of the first training, and
-`python -m twinner.spark.jars --refresh` writes the sha256 and size of every jar that jars.lock names into it.
+In the folder `steps/`, `python -m twinner.spark.jars` fetches them into the cache before the first training, and
+`python -m twinner.spark.jars --refresh` updates the sha256 and size of every jar in jars.lock.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import pyspark
 from filelock import FileLock
 from tqdm import tqdm
 
-from twinner.cache import cache_folder, folder_size
+from twinner.cache import CacheUnusable, cache_folder, cache_root, folder_size, writable_cache_folder
 from twinner.errors import BadInput
 from twinner.spark.java import java_home, java_program, trust_options
 
@@ -37,7 +37,7 @@ PLATFORMS = {
 
 @dataclass(frozen=True, order=True)
 class Jar:
-    """One jar of the lock; platform: of a jar with native code the one it is for, else empty. size: in bytes."""
+    """One jar of the lock. platform: where its native code runs, empty if it has none. size: in bytes."""
 
     group: str
     artifact: str
@@ -48,38 +48,53 @@ class Jar:
 
     @property
     def name(self) -> str:
-        """The name that the jar has in every Maven repository and in the cache."""
+        """The jar's file name in every Maven repository and in the cache."""
         return "-".join(filter(None, (self.artifact, self.version, self.platform))) + ".jar"
 
 
+def platform_supported() -> bool:
+    """Return whether the jars have native code for this machine.
+
+    Nothing is published for ARM: TensorFlow's Java library 0.4.2 has builds for x86-64 alone (onnxruntime has others).
+    """
+    return _platform() is not None
+
+
+def check_platform() -> None:
+    """Raise BadInput if the jars can't run on this machine."""
+    if not platform_supported():
+        raise BadInput(
+            f"Spark NLP can't run here: its TensorFlow has no build for {platform.system()} {platform.machine()}",
+            "use Linux, Windows or macOS on an x86-64 processor, or train with spaCy",
+        )
+
+
 def spark_jars(lock: Path = LOCK) -> list[Path]:
-    """The jars of the lock for this platform, in its order; what the cache lacks is fetched first.
+    """Return the jars of the lock for this platform, in its order, and fetch those that are not in the cache.
 
     They come from Maven Central, or from the repository whose URL is in TWINNER_MAVEN, through the Ivy that pyspark
-    carries, and stay in the folder `jars` of the cache. Several processes may ask at once: one fetches, the others
-    wait. Raises BadInput where there is no build for this platform, the repository can't be reached or lacks a jar,
-    or what came is not what the lock says.
+    bundles. Of several processes that need them, one fetches and the others wait. A complete cache may be read-only.
+    Raises BadInput if there is no build for this platform, a jar can't be fetched, or it differs from the lock.
     """
-    if _here() is None:
-        raise BadInput(
-            f"Spark NLP's TensorFlow has no build for {platform.system()} {platform.machine()}",
-            "run this step on Linux, Windows or macOS with an x86_64 processor, or in a container of such",
-        )
-    jars, folder = _jars_for_here(lock), cache_folder("jars")
+    check_platform()
+    jars, folder = _jars_for_platform(lock), cache_folder("jars")
     if _missing(jars, folder):
-        with FileLock(folder / ".lock"):
+        with FileLock(writable_cache_folder("jars") / ".lock"):
             if missing := _missing(jars, folder):  # another process may have fetched them meanwhile
                 _fetch_into(folder, missing)
     return [folder / jar.name for jar in jars]
 
 
 def are_in_cache(lock: Path = LOCK) -> bool:
-    """Whether `spark_jars` would have nothing to fetch."""
-    return not _missing(_jars_for_here(lock), cache_folder("jars"))
+    """Return whether `spark_jars` would return without fetching anything."""
+    try:
+        return platform_supported() and not _missing(_jars_for_platform(lock), cache_root() / "jars")
+    except CacheUnusable:
+        return False
 
 
 def read_lock(lock: Path = LOCK) -> list[Jar]:
-    """The jars of a lock, of all platforms; sha256 and size are empty and 0 where the lock does not have them yet."""
+    """Return the jars of a lock for all platforms; sha256 and size are empty and 0 if the lock does not have them."""
     jars = []
     for line in lock.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -90,7 +105,7 @@ def read_lock(lock: Path = LOCK) -> list[Jar]:
 
 
 def refresh_lock(lock: Path = LOCK) -> None:
-    """Fetch the jars that a lock names, of all platforms, and write their sha256 and size into it."""
+    """Fetch the jars of a lock for all platforms, and write their sha256 and size into it."""
     lines = [line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     with tempfile.TemporaryDirectory() as folder:
         jars = read_lock(lock)
@@ -104,23 +119,23 @@ def refresh_lock(lock: Path = LOCK) -> None:
     lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _here() -> str | None:
-    """What the lock calls this platform; None where there is no build for it."""
+def _platform() -> str | None:
+    """Return the lock's name for this platform, None if there is no build for it."""
     return PLATFORMS.get((platform.system(), platform.machine()))
 
 
-def _jars_for_here(lock: Path) -> list[Jar]:
-    return [jar for jar in read_lock(lock) if jar.platform in ("", _here())]
+def _jars_for_platform(lock: Path) -> list[Jar]:
+    return [jar for jar in read_lock(lock) if jar.platform in ("", _platform())]
 
 
 def _missing(jars: Iterable[Jar], folder: Path) -> list[Jar]:
-    """The jars that are not in the folder; their sha256 was checked when they came, so the size is enough here."""
+    """Return the jars that are not in a folder, by their size: their sha256 was checked when they were fetched."""
     return [jar for jar in jars if not ((path := folder / jar.name).is_file() and path.stat().st_size == jar.size)]
 
 
 def _fetch_into(folder: Path, jars: list[Jar]) -> None:
-    """Fetch jars, check them, and move each that is right into the folder: a next try asks only for the rest."""
-    for abandoned in folder.glob(".fetch-*"):  # of a process that was killed: the lock is ours, so nobody uses it
+    """Fetch and check jars, and move the right ones into the folder, so that the next try fetches only the rest."""
+    for abandoned in folder.glob(".fetch-*"):  # by a killed process: we hold the lock, so nobody uses it
         shutil.rmtree(abandoned, ignore_errors=True)
     arrivals = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder))
     try:
@@ -131,7 +146,7 @@ def _fetch_into(folder: Path, jars: list[Jar]) -> None:
         for jar in jars:
             path = arrivals / "jars" / jar.name
             if not path.is_file():
-                failures.append((jar.name, "did not come"))
+                failures.append((jar.name, f"could not be fetched: {_reason(output)}"))
             elif (found := _sha256(path)) != jar.sha256:
                 failures.append((jar.name, f"has the sha256 {found}, not {jar.sha256}"))
             else:
@@ -140,8 +155,6 @@ def _fetch_into(folder: Path, jars: list[Jar]) -> None:
         shutil.rmtree(arrivals, ignore_errors=True)
     if failures:
         name, problem = failures[0]
-        if problem == "did not come":
-            problem = f"could not be fetched: {_reason(output)}"
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise BadInput(
             f"the jar {name}{more} {problem}",
@@ -150,9 +163,9 @@ def _fetch_into(folder: Path, jars: list[Jar]) -> None:
 
 
 def _run_ivy(jars: list[Jar], folder: Path) -> str:
-    """Let Ivy fetch jars to `folder`/jars, with a progress bar on a terminal; return what it printed.
+    """Let Ivy fetch jars to `folder`/jars, with a progress bar on a terminal; return its output.
 
-    That a jar is missing afterwards is for the caller to see: Ivy goes on after a failure.
+    Ivy continues after a failure, so the caller has to check which jars are there.
     """
     description, settings, log = folder / "ivy.xml", folder / "ivysettings.xml", folder / "ivy.log"
     description.write_text(_ivy_description(jars), encoding="utf-8")
@@ -176,7 +189,7 @@ def _run_ivy(jars: list[Jar], folder: Path) -> str:
 
 
 def _ivy_description(jars: list[Jar]) -> str:
-    """What Ivy is to fetch: each jar by name (or Ivy takes sources and javadoc too) and nothing that it depends on."""
+    """Return Ivy's list of jars: each by name (else Ivy fetches sources and javadoc too), without its dependencies."""
 
     def artifact(jar: Jar) -> str:
         classifier = f" m:classifier={quoteattr(jar.platform)}" if jar.platform else ""
@@ -196,10 +209,9 @@ def _ivy_description(jars: list[Jar]) -> str:
 
 
 def _ivy_settings(folder: Path) -> str:
-    """Where Ivy fetches from and to.
+    """Return Ivy's settings: where it fetches from and to.
 
-    Without a `root` Ivy asks Maven Central. Checksums that the repository states about itself are not asked for: ours
-    are in the lock.
+    Without a `root` it uses Maven Central. It ignores the repository's own checksums, since the lock has ours.
     """
     maven = os.environ.get("TWINNER_MAVEN", "").strip()
     root = f" root={quoteattr(maven.rstrip('/') + '/')}" if maven else ""
@@ -214,7 +226,7 @@ def _ivy_settings(folder: Path) -> str:
 
 
 def _reason(output: str) -> str:
-    """The cause of a failure in what Ivy printed: an error of the network first, then a jar that is not there."""
+    """Return the cause of a failure from Ivy's output: a network error if there is one, else a missing jar."""
     if error := re.search(r"Server access error at url (\S+) \((.+?)\)\s*$", output, re.MULTILINE):
         url, cause = error.groups()
         return f"{url}: {cause.rsplit('Exception: ', 1)[-1]}"
@@ -230,7 +242,7 @@ def _sha256(path: Path) -> str:
 
 
 def main() -> int:
-    """Fetch the jars, or refresh the lock; the exit status is 2 where that fails."""
+    """Fetch the jars, or refresh the lock; return the exit status, 2 if that fails."""
     try:
         if sys.argv[1:] == ["--refresh"]:
             refresh_lock()

@@ -1,4 +1,4 @@
-"""What the tests of training with Spark NLP share: one session for all, a corpus made by a rule, trained models."""
+"""Fixtures of the tests with Spark NLP: one session for all, a generated corpus, trained models."""
 
 import random
 import time
@@ -35,7 +35,7 @@ FRAMES = ["{n} wohnt in {p} .", "In {p} traf {n} niemanden .", "Dr. {n} und {m} 
 
 
 def sentence(rule: random.Random) -> Sentence:
-    """A sentence of a fixed frame with names (PER) and places (LOC) put into it."""
+    """Make a sentence from a frame, with names (PER) and places (LOC)."""
     people = rule.sample(NAMES, 2)
     values = {"n": (people[0], "PER"), "m": (people[1], "PER"), "p": (rule.choice(PLACES), "LOC")}
     tokens: list[str] = []
@@ -50,7 +50,7 @@ def sentence(rule: random.Random) -> Sentence:
 
 @pytest.fixture(scope="session")
 def spark(spark_cache: Path) -> Iterator[SparkSession]:  # noqa: F811
-    """The Spark session of all tests; trainers find it and leave it running."""
+    """The Spark session of all tests; trainers use it and leave it running."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINNER_CACHE", str(spark_cache))
         yield spark_session("local[2]", "2g")
@@ -59,22 +59,22 @@ def spark(spark_cache: Path) -> Iterator[SparkSession]:  # noqa: F811
 
 @dataclass
 class Trained:
-    """A model and what came of its training: when (seconds) its epochs were told, and when training was over."""
+    """A trained model: its epochs with the time (seconds) of their callback, and the end of the training."""
 
     trainer: SparkNlpTrainer
     best: int
-    told: list[tuple[float, Epoch]]
-    over: float
+    callbacks: list[tuple[float, Epoch]]
+    ended: float
     folder: Path
     predictions: list[Prediction] = field(default_factory=list)
 
     @property
     def epochs(self) -> list[Epoch]:
-        return [epoch for _, epoch in self.told]
+        return [epoch for _, epoch in self.callbacks]
 
 
 class SmallTask:
-    """The corpus of the tests, and a way to train on it."""
+    """A generated corpus, and a way to train on it."""
 
     def __init__(self, folders: Callable[[str], Path]) -> None:
         rule = random.Random(7)
@@ -93,7 +93,7 @@ class SmallTask:
         embedding_cache: bool = True,
         dev: Sequence[Sentence] = (),
     ) -> Trained:
-        """Train, save, load back, and predict dev, by default the task's own."""
+        """Train, save, load, and predict dev (by default the task's own)."""
         dev = dev or self.dev
         trainer = SparkNlpTrainer(
             drop_rate=drop_rate,
@@ -105,13 +105,13 @@ class SmallTask:
             embedding_cache=embedding_cache,
         )
         self.trainers.append(trainer)
-        told: list[tuple[float, Epoch]] = []
-        best = trainer.train(self.train, dev, lambda epoch: told.append((time.monotonic(), epoch)))
-        over = time.monotonic()
+        callbacks: list[tuple[float, Epoch]] = []
+        best = trainer.train(self.train, dev, lambda epoch: callbacks.append((time.monotonic(), epoch)))
+        ended = time.monotonic()
         folder = self._folders("model")
         trainer.save(folder)
         trainer.load(folder)
-        return Trained(trainer, best, told, over, folder, trainer.predict(dev))
+        return Trained(trainer, best, callbacks, ended, folder, trainer.predict(dev))
 
 
 @pytest.fixture(scope="session")
@@ -124,5 +124,5 @@ def task(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def trained(task: SmallTask) -> Trained:
-    """A model of the small corpus, trained once for all tests."""
+    """A model of the generated corpus, trained once for all tests."""
     return task.fit()

@@ -2,13 +2,13 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from twinner.corpus import Sentence
-from twinner.frameworks.sparknlp.annotations import documents_frame, predictions
+from twinner.frameworks.sparknlp.annotations import collect_predictions, documents_frame
 
 PLAIN = Sentence(("Ulm", ",", "ja"), ("B-LOC", "O", "O"), (0, 3, 5), "Ulm, ja")
 ODD = Sentence.from_tokens(["😀", "ü\nb", '"q"', "\\", "New"], ["O", "O", "O", "O", "B-big city"])
 
 
-def test_a_sentence_is_a_row_of_annotations_that_end_inclusively(spark: SparkSession) -> None:
+def test_a_sentence_becomes_a_row_of_annotations(spark: SparkSession) -> None:
     frame = documents_frame(spark, [[PLAIN], [ODD]])
     assert [frame.schema[name].metadata["annotatorType"] for name in ("document", "token", "label")] == [
         "document",
@@ -22,15 +22,15 @@ def test_a_sentence_is_a_row_of_annotations_that_end_inclusively(spark: SparkSes
     assert {t.metadata["sentence"] for t in rows[0].token} == {"0"}
 
 
-def test_odd_characters_arrive_as_they_are(spark: SparkSession) -> None:
+def test_keeps_unusual_characters(spark: SparkSession) -> None:
     (row,) = documents_frame(spark, [[ODD]]).collect()
     assert tuple(token.result for token in row.token) == ODD.tokens
     assert tuple(label.result for label in row.label) == ODD.tags
 
 
-def test_predictions_go_to_their_token_by_offset_and_what_is_missing_is_o(spark: SparkSession) -> None:
-    # Answers for all tokens but the first of a document, the rows in another order, and one row lost.
-    answers = (
+def test_matches_predictions_by_offset_and_fills_gaps_with_o(spark: SparkSession) -> None:
+    # All tokens have an annotation except the first of each document; rows are reordered, and one is missing.
+    output = (
         documents_frame(spark, [[PLAIN], [PLAIN], [ODD, PLAIN]])
         .where("id != 1")
         .orderBy(F.desc("id"))
@@ -43,7 +43,7 @@ def test_predictions_go_to_their_token_by_offset_and_what_is_missing_is_o(spark:
             ),
         )
     )
-    (first,), (lost,), (odd, last) = predictions(answers, [[PLAIN], [PLAIN], [ODD, PLAIN]])
+    (first,), (lost,), (odd, last) = collect_predictions(output, [[PLAIN], [PLAIN], [ODD, PLAIN]])
     assert last.tags == ("B-LOC", "B-LOC", "B-LOC")
     assert odd.tags == ("O", "B-LOC", "B-LOC", "B-LOC", "B-LOC")
     assert first.tags == ("O", "B-LOC", "B-LOC")
@@ -53,5 +53,5 @@ def test_predictions_go_to_their_token_by_offset_and_what_is_missing_is_o(spark:
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])
-def test_every_document_is_a_row(spark: SparkSession, count: int) -> None:
+def test_makes_a_row_per_document(spark: SparkSession, count: int) -> None:
     assert documents_frame(spark, [[PLAIN]] * count).count() == count

@@ -1,4 +1,4 @@
-"""A training on a standalone cluster of Spark, whose workers see nothing of the driver's files."""
+"""Training on a standalone Spark cluster whose workers can't see the driver's files."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from twinner.spark.java import java_home
 
 PROJECT = Path(__file__).parents[3]
 SPARK = Path(pyspark.__file__).parent
-# In a mount namespace of its own a process can be shown an empty folder where another sees files.
+# In its own mount namespace a process sees an empty folder where others see files.
 HIDE = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
 
 
@@ -57,11 +57,13 @@ def master(tmp_path: Path) -> Iterator[str]:
     with ExitStack() as stack:
         for number, command in enumerate(commands):
             log = stack.enter_context((tmp_path / f"{number}.log").open("wb"))
-            its = environment | {
+            own_environment = environment | {
                 "SPARK_LOCAL_DIRS": str(tmp_path / f"local-{number}"),
                 "TWINNER_CACHE": str(tmp_path / f"{number}"),
             }
-            process = subprocess.Popen(list(map(str, command)), env=its, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                list(map(str, command)), env=own_environment, stdout=log, stderr=log, start_new_session=True
+            )
             stack.callback(process.wait)
             stack.callback(os.killpg, process.pid, 9)
         deadline = time.monotonic() + 120
@@ -78,7 +80,11 @@ def _workers(page: int) -> int:
         return 0
 
 
-def test_a_cluster_that_shares_no_files_with_the_driver_trains(master: str, tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
+    master: str,
+    tmp_path: Path,
+    spark_cache: Path,  # noqa: F811
+) -> None:
     driver = tmp_path / "driver"
     cache = driver / "cache"
     cache.mkdir()
@@ -110,7 +116,7 @@ def test_a_cluster_that_shares_no_files_with_the_driver_trains(master: str, tmp_
 
 
 def train(settings: list[str], driver: Path) -> None:
-    """Train with Spark NLP in a folder, which has the store and the cache."""
+    """Train with Spark NLP in a folder that has the store and the cache."""
     environment = os.environ | {
         "TWINNER_CACHE": str(driver / "cache"),
         "TMPDIR": str(driver),

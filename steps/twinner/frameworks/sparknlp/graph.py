@@ -1,6 +1,6 @@
-"""The TensorFlow graphs that NerDLApproach trains: which fits a corpus, and how one is made repeatable.
+"""The TensorFlow graphs that NerDLApproach trains: choose the one that fits a corpus, and seed it.
 
-Spark NLP's jar holds a graph for each of some sizes, named `blstm_{tags}_{dimension}_{LSTM size}_{characters}.pb`.
+Spark NLP's jar has graphs of several sizes, named `blstm_{tags}_{dimension}_{LSTM size}_{characters}.pb`.
 """
 
 import re
@@ -19,7 +19,7 @@ FOLDER = "ner-dl"  # in the jar
 
 @dataclass(frozen=True, order=True)
 class Graph:
-    """A graph by what it has room for: tags, the dimension of the embeddings, and characters; ordered by size."""
+    """The capacity of a graph: tags, characters, and the dimension of the embeddings; ordered by size."""
 
     tags: int
     characters: int
@@ -28,18 +28,18 @@ class Graph:
 
 
 def fitting_graph(spark: SparkSession, train: Sequence[Sentence], dimension: int) -> Graph:
-    """The smallest bundled graph that has room for the tags and characters of the training data.
+    """Return the smallest bundled graph that has room for the tags and characters of the training data.
 
-    Raises BadInput where there is none, saying which of the three is too large.
+    Raises BadInput if there is none, and names what is too large.
     """
     return choose_graph(bundled_graphs(spark), train, dimension)
 
 
 def choose_graph(graphs: Iterable[Graph], train: Sequence[Sentence], dimension: int) -> Graph:
-    """The smallest of some graphs that fits; see `fitting_graph`."""
+    """Return the smallest of these graphs that fits; see `fitting_graph`."""
     of_dimension = [graph for graph in graphs if graph.dimension == dimension]
     tags = len({tag for sentence in train for tag in sentence.tags})
-    characters = len(_characters(train)) + 1  # one row of the table is for those that training did not see
+    characters = len(_characters(train)) + 1  # one is reserved for unknown characters
     fitting = [graph for graph in of_dimension if tags <= graph.tags and characters <= graph.characters]
     if fitting:
         return min(fitting)
@@ -63,7 +63,7 @@ def choose_graph(graphs: Iterable[Graph], train: Sequence[Sentence], dimension: 
 
 
 def bundled_graphs(spark: SparkSession) -> list[Graph]:
-    """The graphs in Spark NLP's jar."""
+    """Return the graphs in Spark NLP's jar."""
     listing = _resources(spark).listResourceDirectory(f"/{FOLDER}").mkString("\n")
     return [
         Graph(int(tags), int(characters), int(dimension), name)
@@ -74,16 +74,15 @@ def bundled_graphs(spark: SparkSession) -> list[Graph]:
 
 
 def write_seeded(spark: SparkSession, graph: Graph, seed: int, folder: Path) -> int:
-    """Write a graph to a folder with a seed in each of its random operations; return how many those are.
+    """Write a graph to a folder with seeds in its random operations; return the number of these operations.
 
-    As they are bundled, the initial weights and the dropout have the seeds 0 and 0, which TensorFlow reads as `take
-    any`, so that NerDLApproach's own seed, which orders the sentences, makes nothing repeatable
-    (https://www.tensorflow.org/api_docs/python/tf/random/set_seed).
+    The bundled graphs seed initial weights and dropout with 0 and 0, which TensorFlow takes for a random seed
+    (https://www.tensorflow.org/api_docs/python/tf/random/set_seed). NerDLApproach's own seed only orders sentences.
     """
     definition = spark._jvm.org.tensorflow.proto.framework.GraphDef.parseFrom(
         _resources(spark).getResourceStream(f"{FOLDER}/{graph.name}")
     )
-    # One call for the whole text: asking Java for each of the thousands of nodes would take seconds.
+    # One call for the whole text: a call for each of the thousands of nodes takes seconds.
     nodes = re.split(r"^node \{$", definition.toString(), flags=re.MULTILINE)[1:]
     if len(nodes) != definition.getNodeCount():
         raise RuntimeError(f"{graph.name} has {definition.getNodeCount()} nodes, but {len(nodes)} were read")
@@ -92,7 +91,7 @@ def write_seeded(spark: SparkSession, graph: Graph, seed: int, folder: Path) -> 
     for index in random:
         node = builder.getNodeBuilder(index)
         node.putAttr("seed", _attribute(spark, seed))
-        node.putAttr("seed2", _attribute(spark, index + 1))  # its own, and never 0
+        node.putAttr("seed2", _attribute(spark, index + 1))  # different for each operation, and never 0
     (folder / graph.name).write_bytes(builder.build().toByteArray())
     return len(random)
 
@@ -106,6 +105,6 @@ def _resources(spark: SparkSession) -> Any:
 
 
 def _characters(sentences: Iterable[Sentence]) -> set[bytes]:
-    """The different characters of the tokens as Java counts them, in which an emoji is two."""
+    """Return the different characters of the tokens as Java counts them: an emoji is two."""
     text = "".join({token for sentence in sentences for token in sentence.tokens}).encode("utf-16-le", "surrogatepass")
     return {text[at : at + 2] for at in range(0, len(text), 2)}

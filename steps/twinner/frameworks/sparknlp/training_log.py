@@ -1,4 +1,4 @@
-"""The log that NerDLApproach writes while it trains: one block an epoch, with counts by tag on the dev data.
+"""The log that NerDLApproach writes while it trains: one block per epoch, with counts by tag on dev.
 
     Epoch 2/10 started, lr: 0.0029850747, dataset size: 400
     Epoch 2/10 - 8.03s - loss: 568.82404 - batches: 51
@@ -10,22 +10,26 @@
     Macro-average<tab> prec: 0.3110954, rec: 0.114584066, f1: 0.16748083
     Micro-average<tab> prec: 0.8503937, rec: 0.24770643, f1: 0.38365895
 
-It is no interface that Spark NLP promises, so each line is either known and checked, or an error.
+Spark NLP does not promise this format. An unknown line is a warning, since the training is not worse for it; missing
+numbers are an error.
 """
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-NUMBER = r"(\S+)"
-PASSED_OVER = re.compile(
+NUMBER = r"(NaN|-?Infinity|-?\d\S*)"
+SECONDS = r"(\d+(?:[.,]\d+)?)s"
+IGNORED = re.compile(
     r"\s*|Name of the selected graph: .*|Training started - .*|Epoch \d+/\d+ started, lr: .*|"
     r"Quality on test dataset: ?|label\t tp\t fp\t fn\t prec\t rec\t f1|Macro-average\t prec: .*"
 )
-EPOCH = re.compile(rf"Epoch (\d+)/(\d+) - ([\d.,]+)s - loss: {NUMBER} - batches: \d+")
-EVALUATED = re.compile(r"time to finish evaluation: ([\d.,]+)s")
+UPDATES = re.compile(rf"Epoch (\d+)/\d+ - {SECONDS} - loss: {NUMBER} - batches: \d+")
+EVALUATION = re.compile(rf"time to finish evaluation: {SECONDS}")
 TAG = re.compile(rf"(.+)\t (\d+)\t (\d+)\t (\d+)\t {NUMBER}\t {NUMBER}\t {NUMBER}")
 TOTAL = re.compile(r"tp: (\d+) fp: (\d+) fn: (\d+) labels: (\d+)")
 MICRO = re.compile(rf"Micro-average\t prec: {NUMBER}, rec: {NUMBER}, f1: {NUMBER}")
@@ -33,11 +37,11 @@ MICRO = re.compile(rf"Micro-average\t prec: {NUMBER}, rec: {NUMBER}, f1: {NUMBER
 
 @dataclass(frozen=True)
 class LoggedEpoch:
-    """What the log says of one epoch.
+    """One epoch in the log.
 
-    number: from 1. loss: summed over the batches. update_seconds, evaluation_seconds: as the log has them.
-    counts: tag -> (true positives, false positives, false negatives) in tokens of dev, `O` left out.
-    micro_f1: over those tags, as NerDLApproach reckons it to choose the best epoch.
+    number: from 1. loss: summed over the batches. update_seconds, evaluation_seconds: as logged.
+    counts: tag -> (true positives, false positives, false negatives) in tokens of dev, without `O`.
+    micro_f1: over those tags, as NerDLApproach computes it to choose the best epoch.
     """
 
     number: int
@@ -48,58 +52,65 @@ class LoggedEpoch:
     micro_f1: float
 
 
-def parse(lines: Iterable[str]) -> Iterator[LoggedEpoch]:
-    """Yield the epochs of a log, each as soon as its last line is in.
+NUMBERS = [field.name for field in fields(LoggedEpoch) if field.name != "number"]
 
-    Raises RuntimeError for a line that is not known, or that contradicts those before it.
+
+def parse(lines: Iterable[str]) -> Iterator[LoggedEpoch]:
+    """Yield the epochs of a log, each as soon as its last line is read.
+
+    Warns of unknown lines, once per kind, and of totals that contradict the counts by tag.
+    Raises RuntimeError if numbers of an epoch are missing.
     """
-    number, finished, loss, update, evaluation = 0, 0, 0.0, 0.0, None
-    counts: dict[str, tuple[int, int, int]] = {}
+    number, found = 1, dict[str, Any]()
+    kinds_warned_of = set()
     for line in lines:
         line = line.rstrip("\r\n")
-        if PASSED_OVER.fullmatch(line):
-            continue
-        if match := EPOCH.fullmatch(line):
-            number, update, loss = int(match[1]), _seconds(match[3]), float(match[4])
-            evaluation, counts = None, {}
-            if number != finished + 1:
-                raise _unknown(line, f"epoch {finished + 1} was to come")
-        elif match := EVALUATED.fullmatch(line):
-            evaluation = _seconds(match[1])
+        if match := UPDATES.fullmatch(line):
+            if found or int(match[1]) != number:
+                raise _incomplete(number, found)
+            found |= {"update_seconds": _seconds(match[2]), "loss": float(match[3])}
+        elif match := EVALUATION.fullmatch(line):
+            found["evaluation_seconds"] = _seconds(match[1])
         elif match := TAG.fullmatch(line):
-            counts[match[1]] = (int(match[2]), int(match[3]), int(match[4]))
+            found.setdefault("counts", {})[match[1]] = (int(match[2]), int(match[3]), int(match[4]))
         elif match := TOTAL.fullmatch(line):
-            totals = tuple(sum(column) for column in zip((0, 0, 0), *counts.values(), strict=True))
-            if (*totals, len(counts)) != tuple(map(int, match.groups())):
-                raise _unknown(line, f"the counts of its tags add up to {totals}, {len(counts)} labels")
+            *totals, tags = map(int, match.groups())
+            counts = found.setdefault("counts", {}) if tags == 0 else found.get("counts", {})
+            sums = [sum(count[i] for count in counts.values()) for i in range(3)]
+            if (sums, len(counts)) != (totals, tags):
+                _warn(f"in epoch {number} the counts of {len(counts)} tags add up to {sums}, but it says {line!r}")
         elif match := MICRO.fullmatch(line):
-            if number != finished + 1 or evaluation is None:
-                raise _unknown(line, "it ends an evaluation that no epoch began")
-            finished = number
-            yield LoggedEpoch(number, loss, update, evaluation, counts, float(match[3]))
-        else:
-            raise _unknown(line, "no such line is known")
+            found["micro_f1"] = float(match[3])
+            if len(found) < len(NUMBERS):
+                raise _incomplete(number, found)
+            yield LoggedEpoch(number, **found)
+            number, found = number + 1, {}
+        elif not IGNORED.fullmatch(line) and (kind := re.sub(r"\d+", "0", line)) not in kinds_warned_of:
+            kinds_warned_of.add(kind)
+            _warn(f"it has the unknown line {line!r}")
+    if found:
+        raise _incomplete(number, found)
 
 
 def follow(log: Path, is_running: Callable[[], bool], pause: float = 0.1) -> Iterator[LoggedEpoch]:
-    """Yield the epochs of a log that is being written, as soon as they are in it, until what writes it has ended.
+    """Yield the epochs of a log while it is being written, each as soon as it is complete.
 
-    log: need not exist yet. is_running: whether it is still being written. pause: seconds between two looks.
+    log: need not exist yet. is_running: whether it is still being written. pause: seconds between two reads.
     """
     return parse(_lines(log, is_running, pause))
 
 
 def best_epoch(epochs: Iterable[LoggedEpoch]) -> int:
-    """The number of the epoch that NerDLApproach keeps: of those with the best micro-averaged F1 the last; 0: none."""
+    """Return the number of the epoch that NerDLApproach keeps: the last of those with the best micro F1; 0 if none."""
     best, best_f1 = 0, 0.0
     for epoch in epochs:
-        if epoch.micro_f1 >= best_f1:  # not where it is no number, as in Java
+        if epoch.micro_f1 >= best_f1:  # false for NaN, as in Java
             best, best_f1 = epoch.number, epoch.micro_f1
     return best
 
 
 def _lines(log: Path, is_running: Callable[[], bool], pause: float) -> Iterator[str]:
-    """Yield the whole lines of a file that grows."""
+    """Yield the complete lines of a growing file."""
     position, part = 0, b""
     while True:
         ending = not is_running()  # asked before reading, so that nothing written before the end is missed
@@ -118,8 +129,13 @@ def _lines(log: Path, is_running: Callable[[], bool], pause: float) -> Iterator[
 
 
 def _seconds(text: str) -> float:
-    return float(text.replace(",", "."))  # the locale of a Java that we did not start decides which
+    return float(text.replace(",", "."))  # depends on the locale of Java, if we did not start it
 
 
-def _unknown(line: str, why: str) -> RuntimeError:
-    return RuntimeError(f"the log of NerDLApproach is not understood at the line {line!r}: {why}")
+def _incomplete(number: int, found: Mapping[str, Any]) -> RuntimeError:
+    missing = ", ".join(name.replace("_", " ") for name in NUMBERS if name not in found)
+    return RuntimeError(f"the training log of Spark NLP does not have these numbers of epoch {number}: {missing}")
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(f"the training log of Spark NLP is not as expected: {problem}", stacklevel=2)
