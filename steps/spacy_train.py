@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from twinner import cli
@@ -12,6 +11,7 @@ from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
 from twinner.frameworks.spacy.config import config_language
 from twinner.frameworks.spacy.trainer import SpacyTrainer
+from twinner.temporary import remove_folder, temporary_folder
 from twinner.tracking.registry import download_model
 from twinner.training.resume import resumed_settings
 from twinner.training.run import Result, train_and_track
@@ -51,7 +51,8 @@ def spacy_train(
             finished = state.epochs if (state := resumed.load()) else ()
         if settings["config"] and settings["lang"] == "auto":
             settings["lang"] = config_language(settings["config"])
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="twinner-init-")))
+        folder = temporary_folder("init")
+        stack.callback(remove_folder, folder)
 
         def make_trainer(read: Corpus, run_id: str) -> SpacyTrainer:
             return SpacyTrainer(

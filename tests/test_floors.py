@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 def lint_imports(steps: Path) -> subprocess.CompletedProcess[str]:
     """Run the linter as the entry point `checks` does."""
     program = Path(sys.executable).with_name("lint-imports")
-    command = [str(program), "--config", str(steps.parent / "pyproject.toml"), "--no-cache"]
+    command = [str(program), str(steps.parent / "pyproject.toml"), "--no-cache"]
     return subprocess.run(command, cwd=steps, capture_output=True, text=True, timeout=120)
 
 

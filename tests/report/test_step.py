@@ -119,7 +119,7 @@ def test_refuses_output_that_is_no_regular_file(
         odd.mkdir()
     else:
         odd.symlink_to(odd)
-    assert cli.status_of(report, ["--output", str(tmp_path / "page.html")]) == 2
+    assert cli.exit_status(report, ["--output", str(tmp_path / "page.html")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"error: cannot write the report to {odd}: ")
     assert line.endswith("; give output another file")

@@ -257,8 +257,8 @@ STEP_ON_ARM = """
 import platform, sys
 platform.machine = lambda: "aarch64"
 from sparknlp_train import sparknlp_train
-from twinner.cli import status_of
-sys.exit(status_of(sparknlp_train, ["--corpus", "http://127.0.0.1:9/corpus.conll"]))
+from twinner.cli import exit_status
+sys.exit(exit_status(sparknlp_train, ["--corpus", "http://127.0.0.1:9/corpus.conll"]))
 """
 
 

@@ -88,13 +88,13 @@ class Trainer(Protocol):
         ...
 
 
-def sample_of(train: Sequence[Sentence], dev: Sequence[Sentence]) -> tuple[Sentence, ...]:
+def reload_sample(train: Sequence[Sentence], dev: Sequence[Sentence]) -> tuple[Sentence, ...]:
     """The first sentences of dev, then of train, on which the saved and the reloaded model are compared."""
     return (*dev[:SAMPLE], *train[: max(0, SAMPLE - len(dev))])
 
 
-def check_reloaded(sample: Sequence[Sentence], saved: Sequence[Prediction], loaded: Sequence[Prediction]) -> None:
+def check_reloaded(saved: Sequence[Prediction], loaded: Sequence[Prediction]) -> None:
     """Raise RuntimeError unless a reloaded model predicts the same tags for n sentences as when it was saved."""
     differing = sum(before.tags != after.tags for before, after in zip(saved, loaded, strict=True))
     if differing:
-        raise RuntimeError(f"the reloaded model tags {differing} of {len(sample)} sentences unlike the saved one")
+        raise RuntimeError(f"the reloaded model tags {differing} of {len(saved)} sentences unlike the saved one")

@@ -54,7 +54,7 @@ def results_folder(run_id: str) -> Iterator[ResultsFolder]:
     try:
         folder = cache_folder("runs", run_id)
     except CacheUnusable:
-        folder = Path(tempfile.mkdtemp(prefix="twinner-run-"))
+        folder = Path(tempfile.mkdtemp(prefix="twinner-run-"))  # unlike `temporary_folder`, kept for the user
     results = ResultsFolder(folder)
     shutil.rmtree(results.folder)  # a resumed run starts anew
     results.artifacts.mkdir(parents=True)

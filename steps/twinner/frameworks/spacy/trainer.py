@@ -1,7 +1,6 @@
 """spaCy's trainer: a config, the corpora in spaCy's format, the training loop, and the model of the best epoch."""
 
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +20,11 @@ from threadpoolctl import threadpool_limits
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
-from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, sample_of
+from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
 from twinner.frameworks.spacy.config import training_config
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
+from twinner.temporary import remove_folder, temporary_folder
 
 DATA = "data/spacy"  # the logged corpora, relative to the logged config
 
@@ -80,7 +80,7 @@ class SpacyTrainer:
         self._init = init
         self._log_text = log_text
         self._checkpoint = checkpoint
-        self._work = Path(tempfile.mkdtemp(prefix="twinner-spacy-"))
+        self._work = temporary_folder("spacy")
         self._corpora = {split: self._work / f"{split}.spacy" for split in ("train", "dev")}
         overrides = {
             "system.seed": seed,
@@ -107,7 +107,7 @@ class SpacyTrainer:
 
         Raises BadInput for labels unknown to the `init` model and for a checkpoint of another config.
         """
-        self._sample = sample_of(train, dev)
+        self._sample = reload_sample(train, dev)
         for split, sentences in (("train", train), ("dev", dev)):
             write_corpus(sentences, self._corpora[split])
         fix_random_seed(self._seed)
@@ -173,7 +173,7 @@ class SpacyTrainer:
         """Load the saved model; raises RuntimeError if its predictions differ from the trained model's."""
         trained = self.predict(self._sample)
         self._nlp = spacy.load(self._work / "model")
-        check_reloaded(self._sample, trained, self.predict(self._sample))
+        check_reloaded(trained, self.predict(self._sample))
 
     @fast_matrix_products()
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
@@ -196,7 +196,7 @@ class SpacyTrainer:
 
     def close(self) -> None:
         """Remove the work folder."""
-        shutil.rmtree(self._work, ignore_errors=True)
+        remove_folder(self._work)
 
     @property
     def _trained(self) -> Language:

@@ -21,7 +21,7 @@ from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel
 from twinner.corpus import Sentence
 from twinner.errors import BadInput
 from twinner.evaluation.scores import token_scores
-from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, sample_of
+from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.sparknlp import batches, training_log
 from twinner.frameworks.sparknlp.annotations import collect_predictions, json_lines_frame
 from twinner.frameworks.sparknlp.embedding_cache import open_cache
@@ -122,7 +122,7 @@ class SparkNlpTrainer:
         graphs.mkdir()
         write_seeded(spark, graph, self.seed, graphs)
 
-        self._sample = sample_of(train, dev)
+        self._sample = reload_sample(train, dev)
         self._keep_whole = tokens_to_keep_whole(train)
         embedder.prepare(train)
         approach = self._approach(graphs, embedder.embedded_file(dev))
@@ -158,7 +158,7 @@ class SparkNlpTrainer:
         reloaded = NerDLModel.load(spark_path(folder / "ner_model"))
         if self._trained is not None:
             saved, loaded = self._predict_with(self._sample, self._trained, reloaded)
-            check_reloaded(self._sample, saved, loaded)
+            check_reloaded(saved, loaded)
         self._reloaded = reloaded
 
     @_convert_java_errors
