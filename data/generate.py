@@ -1,7 +1,7 @@
-"""Write the demo corpus: invented German clinical sentences with their entities, in CoNLL columns.
+"""Generate the demo corpus: invented German clinical sentences with their entities, in CoNLL columns.
 
-`python data/generate.py` writes train.conll, dev.conll and test.conll beside this file, with `--output FOLDER`
-elsewhere; `--statistics` prints the table of README.md instead. The words and frames are in lexicon.toml.
+`python data/generate.py` writes train.conll, dev.conll and test.conll next to this file, or to `--output FOLDER`;
+`--statistics` prints the table in README.md instead. The words and sentence frames are in lexicon.toml.
 """
 
 import argparse
@@ -23,7 +23,7 @@ LABELS = ("DRUG", "STRENGTH", "FORM", "ROUTE", "FREQUENCY", "DURATION", "DIAGNOS
 SEED = 2003
 
 SLOT = re.compile(r"\{(?P<plain>-)?(?P<name>\w+)?(?:=(?P<rule>@?\w+))?(?P<back>@\w+)?(?::(?P<case>\w+))?\}")
-# The endings of an adjective without article, and of `ein` and `kein`, by gender (p: plural) and case.
+# Endings of adjectives without an article, and of `ein` and `kein`, by gender (p: plural) and case.
 ADJECTIVE = {
     "m": {"nom": "er", "akk": "en", "dat": "em"},
     "f": {"nom": "e", "akk": "e", "dat": "er"},
@@ -41,7 +41,7 @@ UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "
 
 @dataclass(frozen=True)
 class Generated:
-    """A sentence: its text as written, and its tokens with their IOB2 tags."""
+    """A sentence: its text, and its tokens with their IOB2 tags."""
 
     text: str
     tokens: tuple[str, ...]
@@ -49,7 +49,7 @@ class Generated:
 
     @property
     def mentions(self) -> list[tuple[str, str]]:
-        """The entities as (label, tokens joined by a space)."""
+        """The entities as (label, tokens joined by spaces)."""
         found: list[tuple[str, str]] = []
         for token, tag in zip(self.tokens, self.tags, strict=True):
             if tag.startswith("B-"):
@@ -61,45 +61,45 @@ class Generated:
 
 @dataclass
 class Piece:
-    """A stretch of text that is one entity of `label`, or none where `label` is empty."""
+    """A piece of text: an entity of this label, or no entity if the label is empty."""
 
     text: str
     label: str = ""
 
 
 class Dice:
-    """The only source of chance: `random()` of a seeded generator, whose numbers Python promises to keep."""
+    """The only source of randomness: a seeded generator's `random()`, which Python keeps stable across versions."""
 
     def __init__(self, seed: int) -> None:
-        """Start the numbers of `seed`."""
+        """Seed the generator."""
         self._random = random.Random(seed)
 
     def happens(self, share: float) -> bool:
-        """Whether an event of this probability happens."""
+        """Return True with this probability."""
         return self._random.random() < share
 
     def below(self, count: int) -> int:
-        """A whole number from 0 to `count` - 1."""
+        """Return a random integer from 0 to `count` - 1."""
         return int(self._random.random() * count)
 
     def choice(self, items: Sequence[str]) -> str:
-        """One of the items."""
+        """Return a random item."""
         return items[self.below(len(items))]
 
     def shuffled(self, items: Sequence[str]) -> list[str]:
-        """The items in a random order."""
+        """Return the items in random order."""
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in items]
 
 
 def lines(block: str) -> list[str]:
-    """The alternatives of a rule, one a line."""
+    """Return the alternatives of a rule, one per line."""
     return [line for line in block.split("\n") if line.strip()]
 
 
 @dataclass
 class Grammar:
-    """The rules of lexicon.toml, and which of their alternatives train may use."""
+    """The rules of lexicon.toml, and those alternatives that train may use."""
 
     dice: Dice
     rules: dict[str, list[str]]
@@ -109,7 +109,7 @@ class Grammar:
 
     @classmethod
     def read(cls, path: Path, dice: Dice) -> "Grammar":
-        """Read the rules, write out the pools and choose what is kept from train."""
+        """Read the rules, generate the pools, and choose the alternatives to hold out from train."""
         source: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         rules = {name: lines(block) for name, block in chain(source["rules"].items(), source["frames"].items())}
         around = {place: lines(block) for place, block in source["around"].items()}
@@ -121,32 +121,32 @@ class Grammar:
             rules[name] = list(pool)
         grammar.train_rules = dict(rules)
         for name, share in source["held_out"].items():
-            kept_from_train = dice.shuffled(sorted(set(rules[name])))[: len(set(rules[name])) * share // 100]
-            grammar.train_rules[name] = [line for line in rules[name] if line not in kept_from_train]
+            held_out = dice.shuffled(sorted(set(rules[name])))[: len(set(rules[name])) * share // 100]
+            grammar.train_rules[name] = [line for line in rules[name] if line not in held_out]
         return grammar
 
     def frame_kind(self) -> str:
-        """A kind of sentence, by its share."""
+        """Draw a kind of sentence, weighted by the shares."""
         point = self.dice.below(sum(self.shares.values()))
         for kind, share in self.shares.items():
             point -= share
             if point < 0:
                 return kind
-        raise AssertionError("the point is below the sum of the shares")
+        raise AssertionError("unreachable: point is below the sum of the shares")
 
 
 class Writer:
-    """Writes one sentence: no word twice where its rule has another, endings agreeing with the next noun."""
+    """Writes one sentence; it avoids repeating words, and inflects endings for the noun that follows."""
 
     def __init__(self, grammar: Grammar, rules: dict[str, list[str]]) -> None:
-        """Write with `rules`, all of the grammar's or those of train."""
+        """Use these rules: all of the grammar's, or those of train."""
         self.dice, self.rules = grammar.dice, rules
         self.used: set[str] = set()
         self.last: dict[str, str] = {}
         self.gender = ""
 
     def expand(self, frame: str, case: str = "nom") -> list[Piece]:
-        """Write a frame or an alternative out to pieces."""
+        """Expand a frame or an alternative to pieces."""
         pieces: list[Piece] = []
         position = 0
         for slot in SLOT.finditer(frame):
@@ -159,14 +159,14 @@ class Writer:
             text = self.last[rule[1:]] if rule.startswith("@") else self.write(rule, inner_case)
             if self.gender:
                 for piece in pieces:
-                    piece.text = agree(piece.text, self.gender, inner_case)
+                    piece.text = inflect(piece.text, self.gender, inner_case)
             is_entity = name in LABELS and not slot["plain"]
             pieces.append(Piece(text, name if is_entity else ""))
         pieces.append(Piece(frame[position:]))
         return pieces
 
     def write(self, rule: str, case: str) -> str:
-        """Write a rule out to text; of a noun it keeps the gender for the words before it."""
+        """Expand a rule to text; remember the gender of a noun for the words before it."""
         alternatives = self.rules[rule]
         line = self.dice.choice([line for line in alternatives if line not in self.used] or alternatives)
         if "{" not in line and re.search(r"[^\W\d]{3}", line):
@@ -176,33 +176,33 @@ class Writer:
             gender, line = line[0], line[2:]
         text = "".join(piece.text for piece in self.expand(line, case))
         if gender:
-            text = agree(text, gender, case)
+            text = inflect(text, gender, case)
             self.gender = gender
         self.last[rule] = text
         return text
 
 
-def agree(text: str, gender: str, case: str) -> str:
-    """Put the endings for `*` (adjective), `^` (ein, kein) and `~` (dative plural)."""
+def inflect(text: str, gender: str, case: str) -> str:
+    """Replace the placeholders `*` (adjective), `^` (ein, kein) and `~` (dative plural) by endings."""
     plural = "n" if gender == "p" and case == "dat" else ""
     return text.replace("*", ADJECTIVE[gender][case]).replace("^", ARTICLE[gender][case]).replace("~", plural)
 
 
 def misspell(text: str, dice: Dice) -> str:
-    """Drop, double or swap a letter within one word in 70 of six letters or more."""
+    """Drop, double or swap a letter in 1 of 70 words that have six letters or more."""
 
-    def slip(word: re.Match[str]) -> str:
+    def with_typo(word: re.Match[str]) -> str:
         if not dice.happens(1 / 70):
             return word[0]
         place = 1 + dice.below(len(word[0]) - 3)
         before, first, second, after = word[0][:place], word[0][place], word[0][place + 1], word[0][place + 2 :]
         return before + [second, first + first + second, second + first][dice.below(3)] + after
 
-    return re.sub(r"[^\W\d_]{6,}", slip, text)
+    return re.sub(r"[^\W\d_]{6,}", with_typo, text)
 
 
 def draw(grammar: Grammar, nlp: spacy.Language, rules: dict[str, list[str]]) -> Generated:
-    """Draw a sentence, as a hurried clinician types it, and tokenise it."""
+    """Draw and tokenise a sentence, written like a hurried clinician's note."""
     dice = grammar.dice
     kind = grammar.frame_kind()
     frame = dice.choice(rules[kind])
@@ -222,14 +222,14 @@ def draw(grammar: Grammar, nlp: spacy.Language, rules: dict[str, list[str]]) -> 
     if dice.happens(0.06):
         for piece in pieces:
             piece.text = piece.text.lower()
-    # No second full stop behind an abbreviation, and none behind a number, where it would mean an ordinal.
+    # No second full stop after an abbreviation, and none after a number, where it would mark an ordinal.
     if pieces[-1].text == "." and re.search(r"(?i)(\.|\d|\b\w|\b[ivx]+)$", pieces[-2].text):
         pieces.pop()
     return tokenise(pieces, nlp)
 
 
 def tokenise(pieces: Sequence[Piece], nlp: spacy.Language) -> Generated:
-    """Tokenise the text of the pieces and tag the tokens; an entity that is no row of whole tokens is an error."""
+    """Tokenise the pieces and tag the tokens. Raises ValueError if an entity does not consist of whole tokens."""
     text = "".join(piece.text for piece in pieces)
     doc = nlp.make_doc(text)
     tags = ["O"] * len(doc)
@@ -238,16 +238,15 @@ def tokenise(pieces: Sequence[Piece], nlp: spacy.Language) -> Generated:
         if piece.label:
             span = doc.char_span(start, start + len(piece.text))
             if span is None:
-                raise ValueError(
-                    f"{piece.text!r} is no row of whole tokens in {text!r}: change its frame in lexicon.toml"
-                )
+                problem = f"{piece.text!r} does not consist of whole tokens in {text!r}"
+                raise ValueError(f"{problem}: change its frame in lexicon.toml")
             tags[span.start : span.end] = [f"B-{piece.label}"] + [f"I-{piece.label}"] * (len(span) - 1)
         start += len(piece.text)
     return Generated(text, tuple(token.text for token in doc), tuple(tags))
 
 
 def generate() -> dict[str, list[Generated]]:
-    """The three splits, always the same; no two sentences have the same tokens."""
+    """Return the three splits, always the same; no two sentences have the same tokens."""
     grammar = Grammar.read(HERE / "lexicon.toml", Dice(SEED))
     nlp = spacy.blank("de")
     seen: set[tuple[str, ...]] = set()
@@ -264,15 +263,15 @@ def generate() -> dict[str, list[Generated]]:
 
 
 def conll(sentences: Sequence[Generated]) -> str:
-    """CoNLL columns: a token, a tab, its tag; an empty line after each sentence."""
+    """Format as CoNLL columns: token, tab, tag; an empty line after each sentence."""
     rows = ("".join(f"{token}\t{tag}\n" for token, tag in zip(s.tokens, s.tags, strict=True)) for s in sentences)
     return "".join(f"{block}\n" for block in rows)
 
 
 def statistics(corpus: dict[str, list[Generated]]) -> str:
-    """A Markdown table of the sizes, the mentions of each label, and how many mentions train lacks.
+    """Return a Markdown table of the sizes, the mentions per label, and the share of mentions unseen in train.
 
-    A mention is unseen if its tokens are nowhere in train an entity, of whatever label.
+    A mention is unseen if its tokens are not an entity of any label in train.
     """
     seen = {text for sentence in corpus["train"] for _, text in sentence.mentions}
     mentions = {split: [m for s in sentences for m in s.mentions] for split, sentences in corpus.items()}
@@ -300,10 +299,12 @@ def statistics(corpus: dict[str, list[Generated]]) -> str:
 
 
 def main() -> None:
-    """Read the command line and write the files or print the statistics."""
+    """Parse the command line; write the files or print the statistics."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=HERE, help="the folder to write to (default: beside this file)")
-    parser.add_argument("--statistics", action="store_true", help="print the sizes as a table, write nothing")
+    parser.add_argument(
+        "--output", type=Path, default=HERE, help="the folder to write to (default: the one of this file)"
+    )
+    parser.add_argument("--statistics", action="store_true", help="print the sizes as a table instead of writing")
     options = parser.parse_args()
     corpus = generate()
     if options.statistics:
