@@ -14,7 +14,7 @@ from twinner.parameters import PARAMETERS, check_parameters
 PROJECT = Path(__file__).resolve().parent.parent
 STEPS = ["main", "spacy_train", "sparknlp_train", "report"]
 
-# The contract, written out: the parameters of each step, in order, and their defaults.
+# The contract: the parameters of each step in order, with their defaults.
 SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto"}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "main": {"corpus": "demo", "drop_rate": "", "epochs": "", "lr": ""},
@@ -70,27 +70,27 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def entry_points() -> dict[str, Any]:
-    points: dict[str, Any] = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))["entry_points"]
-    return points
+    project: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))
+    return project["entry_points"]
 
 
-def function(step: str) -> Callable[..., Any]:
-    made: Callable[..., Any] = getattr(importlib.import_module(step), step)
-    return made
+def step_function(step: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(importlib.import_module(step), step)
+    return function
 
 
 def defaults_of(step: str) -> dict[str, Any]:
-    return {name: parameter.default for name, parameter in inspect.signature(function(step)).parameters.items()}
+    return {name: parameter.default for name, parameter in inspect.signature(step_function(step)).parameters.items()}
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_function_has_the_contracts_parameters_and_defaults(step: str) -> None:
+def test_function_follows_contract(step: str) -> None:
     assert list(defaults_of(step).items()) == list(DEFAULTS[step].items())
     assert [type(value) for value in defaults_of(step).values()] == [type(value) for value in DEFAULTS[step].values()]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_mlproject_declares_the_same_parameters_and_defaults(step: str) -> None:
+def test_mlproject_follows_contract(step: str) -> None:
     declared = entry_points()[step]["parameters"]
     assert {name: parameter["default"] for name, parameter in declared.items()} == defaults_of(step)
     types = {str: "string", int: "int", float: "float"}
@@ -100,34 +100,34 @@ def test_mlproject_declares_the_same_parameters_and_defaults(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_command_passes_each_parameter_under_its_own_name(step: str) -> None:
+def test_command_passes_every_parameter(step: str) -> None:
     program, *options = re.split(r" (?=--)", " ".join(entry_points()[step]["command"].split()))
     assert program == f"python -s steps/{step}.py"
     assert options == [f"--{name.replace('_', '-')} {{{name}}}" for name in DEFAULTS[step]]
 
 
-def test_every_entry_point_that_runs_a_step_is_held_here() -> None:
+def test_all_step_entry_points_are_tested() -> None:
     assert {name for name, point in entry_points().items() if "steps/" in point["command"]} == set(STEPS)
 
 
-def test_each_parameter_is_explained_and_none_is_left_over() -> None:
+def test_parameters_are_used_and_documented() -> None:
     used = {name for defaults in DEFAULTS.values() for name in defaults}
     assert set(PARAMETERS) == used
     assert all(parameter.help for parameter in PARAMETERS.values())
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_defaults_pass_the_check(step: str) -> None:
+def test_defaults_are_valid(step: str) -> None:
     check_parameters(defaults_of(step))
 
 
 @pytest.mark.parametrize("step", ["spacy_train", "sparknlp_train", "report"])
-def test_log_text_is_yes_or_no(step: str) -> None:
-    assert get_args(inspect.signature(function(step)).parameters["log_text"].annotation) == ("yes", "no")
+def test_log_text_accepts_yes_or_no(step: str) -> None:
+    assert get_args(inspect.signature(step_function(step)).parameters["log_text"].annotation) == ("yes", "no")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "must"),
+    ("name", "value", "requirement"),
     [
         ("drop_rate", 1.0, "at least 0 and below 1"),
         ("drop_rate", 1.5, "at least 0 and below 1"),
@@ -149,14 +149,14 @@ def test_log_text_is_yes_or_no(step: str) -> None:
         ("seed", 2**31, "a whole number from 0 to 2147483647"),
     ],
 )
-def test_a_number_out_of_range_is_named_with_what_it_must_be(name: str, value: float, must: str) -> None:
+def test_rejects_number_out_of_range(name: str, value: float, requirement: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_parameters({name: value})
-    assert str(caught.value) == f"{name} is {value!r}; it must be {must}"
+    assert str(caught.value) == f"{name} is {value!r}; it must be {requirement}"
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("drop_rate", 0.0), ("drop_rate", 0.999), ("epochs", 1), ("seed", 2**31 - 1), ("lr", 1e-9)]
 )
-def test_the_ends_of_a_range_can_be_used(name: str, value: float) -> None:
+def test_accepts_limits_of_range(name: str, value: float) -> None:
     check_parameters({name: value})

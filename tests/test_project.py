@@ -1,4 +1,4 @@
-"""The project as its users run it: from a git URL in an empty folder, and in a loop with the report over it."""
+"""Run the project as users do: from a git URL in an empty folder, and in a loop followed by a report."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from users import NOT_THE_PROJECT, PROJECT, User, answers, free_port, wait_until  # type: ignore[import-not-found]
+from users import NOT_THE_PROJECT, PROJECT, User, accepts_connections, free_port, wait_until  # type: ignore[import-not-found]
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def user(tmp_path: Path) -> User:
 
 @pytest.fixture(scope="module")
 def git_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of this project, as it stands in the working tree, at a git server."""
+    """Serve the working tree from a local git server and return its URL."""
     if not shutil.which("git") or "is not a git command" in git("daemon", "-h", check=False).stderr:
-        pytest.skip("git, or its daemon, is not installed")
+        pytest.skip("git or git-daemon is not installed")
     base = tmp_path_factory.mktemp("git")
     tree = base / "tree"
     shutil.copytree(PROJECT, tree, ignore=shutil.ignore_patterns(*NOT_THE_PROJECT))
     git("init", "-q", "-b", "main", cwd=tree)
     git("add", "-A", cwd=tree)
-    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "as it stands", cwd=tree)
+    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "Working tree", cwd=tree)
     git("clone", "-q", "--bare", str(tree), str(base / "served" / "twinner"))
     port = free_port()
     server = subprocess.Popen(
@@ -35,10 +35,10 @@ def git_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: answers(port), "git's daemon does not answer")
+        wait_until(lambda: accepts_connections(port), "git-daemon does not accept connections")
         yield f"git://127.0.0.1:{port}/twinner"
     finally:
-        server.terminate()  # git hands the signal on to the daemon that it started
+        server.terminate()  # git passes the signal on to its daemon
         server.wait(timeout=10)
 
 
@@ -48,19 +48,19 @@ def git(*arguments: str, cwd: Path | None = None, check: bool = True) -> subproc
     return subprocess.run(["git", *arguments], cwd=cwd, env=environment, check=check, capture_output=True, text=True)
 
 
-def test_a_git_url_trains_from_an_empty_folder_with_params_in_the_users_spelling(git_url: str, user: User) -> None:
-    given = {"epochs": "2", "drop_rate": ".2", "lr": "1e-3", "limit": "200"}
-    user.mlflow_run(git_url, "spacy_train", given)
+def test_git_url_trains_and_keeps_spelling_of_params(git_url: str, user: User) -> None:
+    params = {"epochs": "2", "drop_rate": ".2", "lr": "1e-3", "limit": "200"}
+    user.mlflow_run(git_url, "spacy_train", params)
     [run] = user.runs()
     assert run.info.status == "FINISHED"
-    params = run.data.params
-    assert {name: params[name] for name in given} == given
-    assert params["training_size"] == "200"
-    assert "drop-rate" not in params
+    logged = run.data.params
+    assert {name: logged[name] for name in params} == params
+    assert logged["training_size"] == "200"
+    assert "drop-rate" not in logged
     assert run.data.metrics["best_epoch"] in (1, 2)
 
 
-def test_a_relative_corpus_given_to_a_git_url_ends_in_advice_and_a_failed_run(git_url: str, user: User) -> None:
+def test_git_url_rejects_relative_corpus(git_url: str, user: User) -> None:
     (user.folder / "mine.conll").write_text("Anna\tB-PER\n\n", encoding="utf-8")
     user.mlflow_run(git_url, "spacy_train", {"corpus": "mine.conll"}, succeeds=False)
     [run] = user.runs()
@@ -69,9 +69,9 @@ def test_a_relative_corpus_given_to_a_git_url_ends_in_advice_and_a_failed_run(gi
     assert "make the path absolute" in run.data.tags["twinner.error"]
 
 
-def test_the_report_over_a_range_has_the_runs_of_a_loop_that_lie_in_it_and_no_other(user: User) -> None:
+def test_report_covers_only_runs_in_range(user: User) -> None:
     for drop_rate in ("0.1", ".3", "0.5"):
-        # By hand, as the README's own loop, which is a test too, starts `mlflow run`.
+        # Without `mlflow run`: test_readme.py covers the README's loop, which uses it.
         step = str(PROJECT / "steps" / "spacy_train.py")
         user.run("python", step, "--drop-rate", drop_rate, "-i", "1", "--limit", "50")
     trainings = {float(run.data.params["drop_rate"]): run for run in user.runs()}
@@ -80,15 +80,15 @@ def test_the_report_over_a_range_has_the_runs_of_a_loop_that_lie_in_it_and_no_ot
     report = user.runs()[-1]
     page = page_file.read_text(encoding="utf-8")
     assert "2 training runs: 2 finished" in page
-    for rate, there in {0.1: True, 0.3: True, 0.5: False}.items():
-        assert (trainings[rate].info.run_name in page) == there
+    for rate, in_range in {0.1: True, 0.3: True, 0.5: False}.items():
+        assert (trainings[rate].info.run_name in page) == in_range
     assert user.artifact(report, "report.html", user.folder).read_text(encoding="utf-8") == page
 
 
-@pytest.mark.parametrize("left_behind", ["mlflow.db", "mlruns/0/x", ".venv/bin/python", "steps/__pycache__/x.pyc"])
-def test_what_runs_leave_behind_is_ignored_by_git(left_behind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["mlflow.db", "mlruns/0/x", ".venv/bin/python", "steps/__pycache__/x.pyc"])
+def test_git_ignores_files_written_by_runs(written: str, tmp_path: Path) -> None:
     if not shutil.which("git"):
         pytest.skip("git is not installed")
     git("init", "-q", cwd=tmp_path)
     shutil.copy(PROJECT / ".gitignore", tmp_path)
-    assert git("check-ignore", "-q", left_behind, cwd=tmp_path, check=False).returncode == 0
+    assert git("check-ignore", "-q", written, cwd=tmp_path, check=False).returncode == 0

@@ -1,8 +1,8 @@
-"""What the README says holds: its commands run, its tables match MLproject, its links lead somewhere.
+"""Check the README: its commands run, its tables match MLproject, its links resolve.
 
-Each command of its `sh` blocks is a test of its own, and they run in the README's order in one copy of the project.
-They are shortened (one epoch, few sentences, this environment, a small corpus in the place of the reader's own);
-what can't be run here is listed with its reason in NOT_RUN.
+Every command in an `sh` block is one test; they run in the README's order in one copy of the project. The commands are
+shortened: one epoch, few sentences, the current environment, and a small corpus instead of the reader's own. NOT_RUN
+lists the commands that cannot run here, with the reason.
 """
 
 import os
@@ -28,16 +28,16 @@ from users import (  # type: ignore[import-not-found]
 )
 
 README = PROJECT / "README.md"
-# What a command looks like -> why it is not run; a command that is neither here nor a server must end with status 0.
+# Pattern of a command -> reason for skipping it. All other commands except servers must exit with status 0.
 NOT_RUN = {
-    r"\bgit clone\b|^cd ": "gets the copy of the project that the others already run in",
+    r"\bgit clone\b|^cd ": "obtains the copy of the project that the other commands already run in",
     r"\b(pip|conda|apt|apt-get|brew) install\b|\b(curl|wget) ": "installs or downloads",
-    r"-e (tests|checks)\b|-m pytest\b|^pytest\b|^ruff\b|^mypy\b": "these tests and checks themselves",
+    r"-e (tests|checks)\b|-m pytest\b|^pytest\b|^ruff\b|^mypy\b": "runs these tests and checks themselves",
     r"\bdocker\b|\bspark://|\bs3://|=https?://|\b(mysql|postgresql)[+:]": "needs a server of the reader's own",
     r"-m twinner\.jars": "downloads the jars",
     r"embeddings=(?!word2vec)": "downloads a model",
     r"\brm -r|\bexport [A-Z_]+=": "changes the reader's machine or shell",
-    r"^python (benchmarks|docs|data)/|^\.ci/": "for those who develop the project, slow or in need of a network",
+    r"^python (benchmarks|docs|data)/|^\.ci/": "for developers of the project; slow or needs a network",
 }
 SERVERS = {"mlflow ui": "/health", "mlflow server": "/health", "mlflow models serve": "/ping"}
 
@@ -47,7 +47,7 @@ def readme() -> str:
 
 
 def commands() -> list[str]:
-    """The commands of the `sh` blocks, in order, each once: a loop or continued lines are one command."""
+    """Return the distinct commands of the `sh` blocks in order; a loop or a continued line is one command."""
     found: list[str] = []
     for block in re.findall(r"^```(?:sh|bash|shell)\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL):
         lines: list[str] = []
@@ -59,41 +59,41 @@ def commands() -> list[str]:
             if lines and words.count("for") <= words.count("done"):
                 found.append("\n".join(lines))
                 lines = []
-        assert not lines, f"a loop without an end: {lines}"
+        assert not lines, f"loop without `done`: {lines}"
     return list(dict.fromkeys(found))
 
 
-def why_not_run(command: str) -> str:
+def skip_reason(command: str) -> str:
     return next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, command)), "")
 
 
-def server(command: str) -> str:
-    """The path that the server answers at once it is up, or nothing for a command that ends by itself."""
+def health_path(command: str) -> str:
+    """Return the path for health checks if the command starts a server, else an empty string."""
     return next((path for name, path in SERVERS.items() if name in command), "")
 
 
-def shortened(command: str, folder: Path) -> str:
-    """The command as it is run here; folder: where the small corpus is and what it writes goes."""
+def shorten(command: str, folder: Path) -> str:
+    """Adapt a command for the test; folder: holds the small corpus and receives what the command writes."""
     corpus = folder / "a corpus of mine"
-    own = {"corpus": corpus, "test": corpus / "test.conll"}
+    replacements = {"corpus": corpus, "test": corpus / "test.conll"}
     command = re.sub(
         r"\b(corpus|test)=(?!demo\b|\"?\$PWD/data/)('[^']*'|\"[^\"]*\"|\S+)",
-        lambda it: f"{it[1]}='{own[it[1]]}'",
+        lambda match: f"{match[1]}='{replacements[match[1]]}'",
         command,
     )
     command = re.sub(r"(export|output)=['\"]?(?:~|\$HOME)?/[^\s'\"]*", rf"\1='{folder / 'written'}'", command)
-    # An option that is given twice counts as given last, so that those of the README win.
+    # The last of repeated options wins, so put ours before the README's.
     command = re.sub(r"python steps/\w+_train\.py", r"\g<0> -i 1 --limit 50", command)
-    return re.sub(r"mlflow run\b[^|;&\n]*", lambda it: _shortened_run(it[0].rstrip(), corpus), command)
+    return re.sub(r"mlflow run\b[^|;&\n]*", lambda match: _shorten_mlflow_run(match[0].rstrip(), corpus), command)
 
 
-def _shortened_run(command: str, corpus: Path) -> str:
+def _shorten_mlflow_run(command: str, corpus: Path) -> str:
     command = re.sub(r"(?<=mlflow run )\S*(://|git@)\S*", ".", command)
     command = re.sub(r"\s--env-manager[ =]\S+", "", command) + " --env-manager local"
     trains = re.search(r"-e \w+_train\b", command)
     if (trains or " -e " not in command) and "epochs=" not in command:
         command += " -P epochs=1"
-    if " -e " not in command and "corpus=" not in command:  # main has no limit
+    if " -e " not in command and "corpus=" not in command:  # main takes no limit
         command += f" -P corpus='{corpus}'"
     if trains and "limit=" not in command:
         command += " -P limit=50"
@@ -102,7 +102,7 @@ def _shortened_run(command: str, corpus: Path) -> str:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    """A reader in a copy of the project, with a small corpus beside it."""
+    """Provide a user in a copy of the project, with a small corpus next to it."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(PROJECT, folder / "twinner", ignore=shutil.ignore_patterns(*NOT_THE_PROJECT))
     small_corpus(folder / "a corpus of mine")
@@ -111,55 +111,58 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
 
 
 def needs_spark(command: str) -> bool:
-    """Whether a command starts Spark: the step says so, and `main`, which is the step where none is named."""
+    """Whether a command starts Spark: sparknlp_train does, and so does main, the default step."""
     runs = re.findall(r"mlflow run\b[^|;&\n]*", command)
     return "sparknlp_train" in command or "steps/main.py" in command or any(" -e " not in run for run in runs)
 
 
-def test_there_are_commands_for_a_start_a_loop_a_report_and_a_look() -> None:
+def test_shows_commands_to_run_loop_report_and_browse() -> None:
     found = commands()
-    for part in (r"mlflow run \.", r"\bfor\b", r"-e report\b", r"mlflow ui\b"):
-        assert any(re.search(part, command) for command in found), f"the README has no command with {part}"
+    for pattern in (r"mlflow run \.", r"\bfor\b", r"-e report\b", r"mlflow ui\b"):
+        assert any(re.search(pattern, command) for command in found), f"no command in the README matches {pattern}"
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not why_not_run(c) and not server(c)])
-def test_a_command_of_the_readme_ends_well(command: str, reader: User, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("command", [c for c in commands() if not skip_reason(c) and not health_path(c)])
+def test_command_succeeds(command: str, reader: User, request: pytest.FixtureRequest) -> None:
     cache: Path = request.getfixturevalue("spark_cache") if needs_spark(command) else reader.cache
-    User(reader.folder, cache).run("bash", "-e", "-o", "pipefail", "-c", shortened(command, reader.folder.parent))
+    User(reader.folder, cache).run("bash", "-e", "-o", "pipefail", "-c", shorten(command, reader.folder.parent))
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not why_not_run(c) and server(c)])
-def test_a_server_of_the_readme_starts_and_answers(command: str, reader: User) -> None:
+@pytest.mark.parametrize("command", [c for c in commands() if not skip_reason(c) and health_path(c)])
+def test_server_responds(command: str, reader: User) -> None:
     port = free_port()
     command = re.sub(r"\s(--host|-h|--port|-p|--env-manager)[ =]\S+", "", command)
     if "models serve" in command:
-        last = next(run for run in reversed(reader.runs()) if run.data.tags.get("twinner.framework") == "spacy")
-        command = re.sub(r"runs:/[^/]+/", f"runs:/{last.info.run_id}/", command) + " --env-manager local"
-    environment = user_environment(reader.cache)
+        run = next(run for run in reversed(reader.runs()) if run.data.tags.get("twinner.framework") == "spacy")
+        command = re.sub(r"runs:/[^/]+/", f"runs:/{run.info.run_id}/", command) + " --env-manager local"
     log = reader.folder.parent / f"{port}.log"
     with log.open("w") as output:
-        started = subprocess.Popen(
+        process = subprocess.Popen(
             ["bash", "-c", f"exec {command} --host 127.0.0.1 --port {port}"],
             cwd=reader.folder,
-            env=environment,
+            env=user_environment(reader.cache),
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{port}{server(command)}"
-        wait_until(lambda: started.poll() is not None or status(url) == 200, "no answer in 400 s", seconds=400)
-        assert status(url) == 200, log.read_text()[-4000:]
+        url = f"http://127.0.0.1:{port}{health_path(command)}"
+        wait_until(
+            lambda: process.poll() is not None or http_status(url) == 200,
+            "the server did not respond within 400 s",
+            seconds=400,
+        )
+        assert http_status(url) == 200, log.read_text()[-4000:]
     finally:
-        os.killpg(started.pid, signal.SIGTERM)  # its workers too
-        started.wait(timeout=20)
+        os.killpg(process.pid, signal.SIGTERM)  # the workers are in the same group
+        process.wait(timeout=20)
 
 
-def status(url: str) -> int:
-    """The status of the answer, 0 if there is none."""
+def http_status(url: str) -> int:
+    """Return the status of the response, 0 if there is none."""
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
-            return int(answer.status)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as response:
+            return int(response.status)
     except OSError:
         return 0
 
@@ -168,7 +171,7 @@ def status(url: str) -> int:
 
 
 def tables() -> list[tuple[list[str], list[list[str]]]]:
-    """The tables as header and rows, the cells without backticks."""
+    """Return each table as its header and rows, without backticks."""
     found = []
     for table in re.findall(r"(?:^\|.*\|[ ]*\n)+", readme() + "\n", re.MULTILINE):
         rows = [
@@ -183,7 +186,7 @@ ENTRY_POINTS = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"
 
 
 @pytest.mark.parametrize("step", ENTRY_POINTS)
-def test_the_tables_name_every_entry_point(step: str) -> None:
+def test_tables_name_every_entry_point(step: str) -> None:
     assert any(step in row[0].split() for _, rows in tables() for row in rows)
 
 
@@ -195,28 +198,30 @@ def test_the_tables_name_every_entry_point(step: str) -> None:
         for name, p in point.get("parameters", {}).items()
     ],
 )
-def test_every_parameter_is_named_with_its_default(step: str, name: str, default: str | float) -> None:
-    told = in_prose(step).get(name, [])
+def test_parameter_is_named_with_its_default(step: str, name: str, default: str | float) -> None:
+    documented = prose_defaults(step).get(name, [])
     for header, rows in tables():
         if step in header:
-            told += [row[header.index(step)] for row in rows if row[0] == name]
-    assert told, f"the README does not name {name} of {step}"
-    assert any(says(cell, default) for cell in told), f"{name} of {step} is {default!r}; the README says {told}"
+            documented += [row[header.index(step)] for row in rows if row[0] == name]
+    assert documented, f"the README does not name {name} of {step}"
+    assert any(states_default(text, default) for text in documented), (
+        f"{name} of {step} is {default!r}; the README says {documented}"
+    )
 
 
-def in_prose(step: str) -> dict[str, list[str]]:
-    """What a paragraph such as "`main` takes `corpus` (`demo`), `epochs` and `lr` (each empty)" says, by parameter."""
-    told: dict[str, list[str]] = {}
+def prose_defaults(step: str) -> dict[str, list[str]]:
+    """Read defaults by parameter from prose: "`main` takes `corpus` (`demo`), `epochs` and `lr` (each empty)"."""
+    defaults: dict[str, list[str]] = {}
     for paragraph in re.findall(rf"^`{step}` takes .*?\n\n", readme(), re.MULTILINE | re.DOTALL):
         for names, default in re.findall(r"((?:`\w+`(?:,\s|\sand\s)?)+)\s\((?:each )?([^)]*)\)", paragraph):
             for name in re.findall(r"\w+", names):
-                told.setdefault(name, []).append(default.replace("`", ""))
-    return told
+                defaults.setdefault(name, []).append(default.replace("`", ""))
+    return defaults
 
 
-def says(cell: str, default: str | float) -> bool:
-    """Whether a cell such as `1000 (words)`, `""` or `empty` gives a default."""
-    first = re.split(r"[\s(:;,]", cell, maxsplit=1)[0].strip("\"'")
+def states_default(text: str, default: str | float) -> bool:
+    """Whether a text such as `1000 (words)`, `""` or `empty` states the default."""
+    first = re.split(r"[\s(:;,]", text, maxsplit=1)[0].strip("\"'")
     if isinstance(default, str):
         return first == default or (not default and first == "empty")
     try:
@@ -228,7 +233,7 @@ def says(cell: str, default: str | float) -> bool:
 # Links
 
 
-def test_links_lead_to_files_and_headings_that_exist() -> None:
+def test_links_resolve() -> None:
     targets = re.findall(r"\]\(([^)\s]+)", readme()) + re.findall(r"(?:src|href|srcset)=\"([^\"]+)\"", readme())
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", readme(), flags=re.DOTALL), re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
@@ -236,10 +241,10 @@ def test_links_lead_to_files_and_headings_that_exist() -> None:
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
-        assert not file or (PROJECT / file).exists(), f"{target} is not there"
+        assert not file or (PROJECT / file).exists(), f"{target} does not exist"
         assert file or anchor in anchors, f"no heading for #{anchor}"
 
 
-def test_the_readme_shows_a_picture() -> None:
+def test_shows_a_picture() -> None:
     pictures = re.findall(r"(?:!\[[^\]]*\]\(|src=\")([^)\"\s]+\.(?:png|jpg|svg))", readme())
     assert [picture for picture in pictures if (PROJECT / picture).stat().st_size > 1000]

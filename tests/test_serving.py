@@ -24,49 +24,49 @@ def served(spacy_run: Result, tracked: mlflow.MlflowClient) -> Any:
     return mlflow.pyfunc.load_model(f"runs:/{spacy_run.run_id}/model")
 
 
-def test_the_served_model_finds_what_spacys_finds(served: Any, spacy_run: Result, tracked: mlflow.MlflowClient) -> None:
+def test_served_model_matches_spacy(served: Any, spacy_run: Result, tracked: mlflow.MlflowClient) -> None:
     nlp = mlflow.spacy.load_model(f"runs:/{spacy_run.run_id}/model")
-    answer = served.predict(pd.DataFrame({"text": TEXTS}))
-    assert list(answer.columns) == ["entities"]
-    asked = [[(e["start"], e["end"], e["label"], e["text"]) for e in row] for row in answer["entities"]]
-    assert asked == [[(e.start_char, e.end_char, e.label_, e.text) for e in nlp(text).ents] for text in TEXTS]
+    predictions = served.predict(pd.DataFrame({"text": TEXTS}))
+    assert list(predictions.columns) == ["entities"]
+    found = [[(e["start"], e["end"], e["label"], e["text"]) for e in row] for row in predictions["entities"]]
+    assert found == [[(e.start_char, e.end_char, e.label_, e.text) for e in nlp(text).ents] for text in TEXTS]
 
 
-def test_offsets_are_characters_into_the_text_with_the_end_exclusive(served: Any) -> None:
-    answer = served.predict(pd.DataFrame({"text": TEXTS}))["entities"]
-    assert [(e["start"], e["end"], e["text"], e["label"]) for e in answer[0]] == [
+def test_offsets_are_characters_with_exclusive_end(served: Any) -> None:
+    entities = served.predict(pd.DataFrame({"text": TEXTS}))["entities"]
+    assert [(e["start"], e["end"], e["text"], e["label"]) for e in entities[0]] == [
         (3, 14, "Bad Aibling", "LOC"),
         (20, 24, "Béla", "PER"),
     ]
-    assert [e["text"] for e in answer[1]] == ["Köln", "Ivo"]
-    assert list(answer[2:4]) == [[], []]
-    assert all(text[e["start"] : e["end"]] == e["text"] for text, row in zip(TEXTS, answer, strict=True) for e in row)
+    assert [e["text"] for e in entities[1]] == ["Köln", "Ivo"]
+    assert list(entities[2:4]) == [[], []]
+    assert all(text[e["start"] : e["end"]] == e["text"] for text, row in zip(TEXTS, entities, strict=True) for e in row)
 
 
-def test_the_model_says_what_goes_in_and_out(served: Any) -> None:
+def test_model_has_signature_and_flavours(served: Any) -> None:
     assert served.metadata.get_input_schema().to_dict() == [{"type": "string", "name": "text", "required": True}]
     assert [column["name"] for column in served.metadata.get_output_schema().to_dict()] == ["entities"]
     assert {"spacy", "python_function"} <= served.metadata.flavors.keys()
 
 
-def test_the_model_names_what_it_needs_pinned(exported: Path) -> None:
-    needed = (exported / "model" / "requirements.txt").read_text().split()
-    assert sorted(line.split("==")[0] for line in needed) == ["mlflow", "pandas", "spacy"]
-    assert all("==" in line for line in needed)
+def test_requirements_are_pinned(exported: Path) -> None:
+    requirements = (exported / "model" / "requirements.txt").read_text().split()
+    assert sorted(line.split("==")[0] for line in requirements) == ["mlflow", "pandas", "spacy"]
+    assert all("==" in line for line in requirements)
 
 
-def test_the_example_is_a_text_of_the_corpus_that_the_model_takes(served: Any, exported: Path) -> None:
+def test_input_example_can_be_predicted(served: Any, exported: Path) -> None:
     example = json.loads((exported / "model" / "serving_input_example.json").read_text(encoding="utf-8"))
     frame = pd.DataFrame(**example["dataframe_split"])
     assert len(served.predict(frame)) == 1
     assert served.input_example.equals(frame)
 
 
-def test_an_exported_model_loads_where_the_project_is_not(exported: Path, tmp_path: Path) -> None:
+def test_exported_model_loads_outside_the_project(exported: Path, tmp_path: Path) -> None:
     program = """import json, sys, mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 print(json.dumps(list(model.predict(pandas.DataFrame({"text": [sys.argv[2]]}))["entities"][0])))"""
-    ended = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, str(exported / "model"), TEXTS[0]],
         cwd=tmp_path,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
@@ -74,5 +74,5 @@ print(json.dumps(list(model.predict(pandas.DataFrame({"text": [sys.argv[2]]}))["
         text=True,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
-    assert [e["text"] for e in json.loads(ended.stdout)] == ["Bad Aibling", "Béla"]
+    assert done.returncode == 0, done.stderr
+    assert [e["text"] for e in json.loads(done.stdout)] == ["Bad Aibling", "Béla"]

@@ -12,20 +12,20 @@ from twinner.corpus import entities_of, read_corpus
 from twinner.training.run import Result
 
 EPOCHS = 3
-EACH_EPOCH = {
+EPOCH_METRICS = {
     "ner.losses",
     "epoch_seconds",
     *(f"dev_{name}" for name in ("precision", "recall", "f1", "f1_LOC", "f1_PER")),
     *(f"dev_token_{name}" for name in ("precision", "recall", "f1", "macro_f1", "f1_LOC", "f1_PER")),
 }
-COSTS = {
+COST_METRICS = {
     "training_time",
     "test_time",
     "train_words_per_second",
     "test_words_per_second",
     "peak_memory_mb",
 }
-FINAL = {
+FINAL_METRICS = {
     *(f"test_{name}" for name in ("precision", "recall", "f1", "f1_LOC", "f1_PER", "partial_f1", "type_f1")),
     *(f"{tag}_{score}" for tag in ("B-LOC", "I-LOC", "B-PER", "O") for score in ("precision", "recall", "f1-score")),
     *(f"{tag}_support" for tag in ("B-LOC", "I-LOC", "B-PER", "O")),
@@ -38,7 +38,7 @@ FINAL = {
     "best_epoch",
     "test_seen_in_train",
     "test_tokenized_otherwise",
-    *COSTS,
+    *COST_METRICS,
 }
 
 
@@ -59,16 +59,16 @@ def model_folder(run_id: str) -> Path:
     return Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/model"))
 
 
-def by_step(client: mlflow.MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """The values by step of each epoch metric except times."""
+def epoch_history(client: mlflow.MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Return (step, value) pairs of every epoch metric except times."""
     return {
         name: [(metric.step, metric.value) for metric in client.get_metric_history(run_id, name)]
-        for name in EACH_EPOCH - {"epoch_seconds"}
+        for name in EPOCH_METRICS - {"epoch_seconds"}
     }
 
 
 def test_logs_each_epoch_at_its_step(run: Run, tracked: mlflow.MlflowClient, spacy_run: Result) -> None:
-    for name in EACH_EPOCH:
+    for name in EPOCH_METRICS:
         history = tracked.get_metric_history(run.info.run_id, name)
         assert [metric.step for metric in history] == [1, 2, 3], name
     f1 = [metric.value for metric in tracked.get_metric_history(run.info.run_id, "dev_f1")]
@@ -86,10 +86,10 @@ def test_returns_dev_and_test_scores(spacy_run: Result, run: Run) -> None:
         assert run.data.metrics[f"test_{name}"] == spacy_run.test_scores[f"test_{name}"]
 
 
-def test_logs_the_final_metrics_of_the_contract(run: Run, spacy_run: Result) -> None:
-    assert run.data.metrics.keys() >= FINAL
+def test_logs_final_metrics(run: Run, spacy_run: Result) -> None:
+    assert run.data.metrics.keys() >= FINAL_METRICS
     assert {name: run.data.metrics[name] for name in spacy_run.metrics} == spacy_run.metrics
-    assert all(run.data.metrics[name] > 0 for name in COSTS)
+    assert all(run.data.metrics[name] > 0 for name in COST_METRICS)
     assert 50 < run.data.metrics["peak_memory_mb"] < 100_000
     assert run.data.metrics["training_time"] >= sum(epoch.update_seconds for epoch in spacy_run.epochs)
 
@@ -109,7 +109,7 @@ def test_logs_parameters_and_sizes_as_params(run: Run, small_corpus: Path) -> No
     assert {"export", "spacy_version", "python_version", "mlflow_version"} <= run.data.params.keys()
 
 
-def test_tags_name_step_framework_and_corpus(run: Run, small_corpus: Path) -> None:
+def test_tags_identify_step_framework_and_corpus(run: Run, small_corpus: Path) -> None:
     corpus = read_corpus(str(small_corpus))
     expected = {
         "twinner.step": "spacy_train",
@@ -125,8 +125,8 @@ def test_tags_name_step_framework_and_corpus(run: Run, small_corpus: Path) -> No
     assert "twinner.error" not in run.data.tags
 
 
-def test_logs_the_splits_as_datasets(run: Run, small_corpus: Path) -> None:
-    inputs = {given.tags[0].value: given.dataset for given in cast(Any, run.inputs).dataset_inputs}
+def test_logs_splits_as_datasets(run: Run, small_corpus: Path) -> None:
+    inputs = {item.tags[0].value: item.dataset for item in cast(Any, run.inputs).dataset_inputs}
     assert inputs.keys() == {"train", "dev", "test"}
     for split, dataset in inputs.items():
         assert dataset.name == f"{small_corpus.name}-{split}"
@@ -135,7 +135,7 @@ def test_logs_the_splits_as_datasets(run: Run, small_corpus: Path) -> None:
     assert inputs["test"].digest == run.data.tags["twinner.test_digest"]
 
 
-def test_logs_the_artifacts_of_the_contract(run: Run, tracked: mlflow.MlflowClient) -> None:
+def test_logs_artifacts(run: Run, tracked: mlflow.MlflowClient) -> None:
     assert artifacts(tracked, run.info.run_id) == {
         "data",
         "classification_report.txt",
@@ -153,9 +153,9 @@ def test_logs_the_artifacts_of_the_contract(run: Run, tracked: mlflow.MlflowClie
         assert artifact(run.info.run_id, picture).read_bytes().startswith(start)
 
 
-def test_logged_data_reads_back_as_the_same_corpus(run: Run, small_corpus: Path) -> None:
-    logged, own = read_corpus(str(artifact(run.info.run_id, "data"))), read_corpus(str(small_corpus))
-    assert (logged.digest, logged.test_digest) == (own.digest, own.test_digest)
+def test_logged_data_equals_corpus(run: Run, small_corpus: Path) -> None:
+    logged, original = read_corpus(str(artifact(run.info.run_id, "data"))), read_corpus(str(small_corpus))
+    assert (logged.digest, logged.test_digest) == (original.digest, original.test_digest)
 
 
 def test_inference_has_one_row_per_test_token(run: Run, small_corpus: Path) -> None:
@@ -166,13 +166,13 @@ def test_inference_has_one_row_per_test_token(run: Run, small_corpus: Path) -> N
         for number, sentence in enumerate(test)
         for position, (token, tag) in enumerate(zip(sentence.tokens, sentence.tags, strict=True))
     ]
-    right = sum(row["ground_truth"] == row["prediction"] for row in rows)
-    assert run.data.metrics["accuracy"] == pytest.approx(right / len(rows))
-    assert {row["confidence"] for row in rows} == {None}  # greedy NER gives none
+    correct = sum(row["ground_truth"] == row["prediction"] for row in rows)
+    assert run.data.metrics["accuracy"] == pytest.approx(correct / len(rows))
+    assert {row["confidence"] for row in rows} == {None}  # greedy NER has no confidence
     assert [row["scores"] for row in rows if row["scores"]] == []
 
 
-def test_the_logged_model_scores_as_logged(run: Run, small_corpus: Path) -> None:
+def test_logged_model_reproduces_test_f1(run: Run, small_corpus: Path) -> None:
     nlp = mlflow.spacy.load_model(f"runs:/{run.info.run_id}/model")
     hits = predicted = gold = 0
     for sentence in read_corpus(str(small_corpus)).test:
@@ -185,32 +185,32 @@ def test_the_logged_model_scores_as_logged(run: Run, small_corpus: Path) -> None
     assert run.data.metrics["test_f1"] > 0.8
 
 
-def test_registers_the_model_by_name(run: Run, tracked: mlflow.MlflowClient) -> None:
+def test_registers_model(run: Run, tracked: mlflow.MlflowClient) -> None:
     [version] = tracked.search_model_versions("name='small-ner'")
     assert version.run_id == run.info.run_id
     assert mlflow.spacy.load_model(f"models:/small-ner/{version.version}").pipe_names == ["tok2vec", "ner"]
 
 
-def test_log_text_no_leaves_out_text_artifacts(
-    silent_run: Result, tracked: mlflow.MlflowClient, run: Run, small_corpus: Path
+def test_log_text_no_omits_text(
+    textless_run: Result, tracked: mlflow.MlflowClient, run: Run, small_corpus: Path
 ) -> None:
-    left_out = artifacts(tracked, run.info.run_id) - artifacts(tracked, silent_run.run_id)
+    left_out = artifacts(tracked, run.info.run_id) - artifacts(tracked, textless_run.run_id)
     assert left_out == {"data", "errors.html"}
-    table = pq.read_table(artifact(silent_run.run_id, "inference.parquet"))
+    table = pq.read_table(artifact(textless_run.run_id, "inference.parquet"))
     assert table.column("token").null_count == table.num_rows
-    text = [artifact(silent_run.run_id, name).read_text() for name in ("entity_report.json", "config.cfg")]
+    text = [artifact(textless_run.run_id, name).read_text() for name in ("entity_report.json", "config.cfg")]
     assert [name for name in ("Anna", "Aibling", "wohnt") if any(name in content for content in text)] == []
     assert (model_folder(run.info.run_id) / "input_example.json").exists()
-    assert not list(model_folder(silent_run.run_id).glob("*example*"))
-    assert mlflow.pyfunc.load_model(f"runs:/{silent_run.run_id}/model").input_example is None
+    assert not list(model_folder(textless_run.run_id).glob("*example*"))
+    assert mlflow.pyfunc.load_model(f"runs:/{textless_run.run_id}/model").input_example is None
 
 
-def test_equal_trainings_log_equal_metrics(run: Run, silent_run: Result, tracked: mlflow.MlflowClient) -> None:
-    assert by_step(tracked, silent_run.run_id) == by_step(tracked, run.info.run_id)
-    scores = {name: value for name, value in run.data.metrics.items() if name not in {*COSTS, "epoch_seconds"}}
-    again = tracked.get_run(silent_run.run_id).data.metrics
-    assert {name: again[name] for name in scores} == scores
-    assert artifact(silent_run.run_id, "classification_report.txt").read_text() == (
+def test_equal_trainings_log_equal_metrics(run: Run, textless_run: Result, tracked: mlflow.MlflowClient) -> None:
+    assert epoch_history(tracked, textless_run.run_id) == epoch_history(tracked, run.info.run_id)
+    scores = {name: value for name, value in run.data.metrics.items() if name not in {*COST_METRICS, "epoch_seconds"}}
+    other = tracked.get_run(textless_run.run_id).data.metrics
+    assert {name: other[name] for name in scores} == scores
+    assert artifact(textless_run.run_id, "classification_report.txt").read_text() == (
         artifact(run.info.run_id, "classification_report.txt").read_text()
     )
 
@@ -222,7 +222,7 @@ def test_prints_a_summary(
     out = capsys.readouterr().out
     assert "labels: LOC, PER" in out
     run = tracked.get_run(result.run_id)
-    for printed in (
+    for expected in (
         f"runs:/{result.run_id}/model",
         result.run_id,
         run.info.experiment_id,
@@ -231,11 +231,11 @@ def test_prints_a_summary(
         f"test F1    {result.metrics['test_f1']:.4f}",
         "mlflow ui --backend-store-uri sqlite:///",
     ):
-        assert printed in out
+        assert expected in out
     assert run.data.params["training_size"] == "40"
 
 
-def test_entity_report_lists_the_entities_of_test(run: Run, small_corpus: Path) -> None:
+def test_entity_report_lists_test_entities(run: Run, small_corpus: Path) -> None:
     report: dict[str, Any] = json.loads(artifact(run.info.run_id, "entity_report.json").read_text())
     places = [(e["sentence"], e["start"], e["end"], e["label"]) for e in report["entities"]]
     test = read_corpus(str(small_corpus)).test
