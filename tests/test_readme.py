@@ -155,7 +155,7 @@ def test_server_responds(command: str, reader: User) -> None:
         assert http_status(url) == 200, log.read_text()[-4000:]
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the workers are in the same group
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 def http_status(url: str) -> int:
