@@ -174,7 +174,7 @@ def served(command: str, reader: User, cache: Path) -> Iterator[int]:
         yield port
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the workers are in the same group
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 SERVERS_OF_README = [c for c in commands() if not skip_reason(c) and health_path(c)]
