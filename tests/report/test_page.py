@@ -306,6 +306,7 @@ def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
     log_training(name="kept the best", token_f1=(0.8, 0.3), metrics={"best_epoch": 1}, params={"lr": "1"})
     log_training(name="kept the first", token_f1=(0.7, 0.9), metrics={"best_epoch": 1, "best_dev_f1": 0.65})
     log_training(name="unknown epoch", token_f1=(0.99, 0.99))
+    log_training(name="elsewhere", token_f1=(0.99, 0.99), tags={"twinner.test_digest": "other"})
     built = build_report(metric="dev_f1")
     page = Page(built.html)
     assert page.headings[0] == "spaCy leads on demo with best_dev_f1 0.750"
@@ -313,6 +314,7 @@ def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
     assert page.column("Rank") == ["1", "2", "–"]
     assert page.column("best_dev_f1") == ["0.750", "0.650", "–"]
     assert "Not ranked, as best_dev_f1 is missing or not finite: unknown epoch." in page.text
+    assert "Not ranked, as best_dev_f1 is missing or not finite: elsewhere." in page.text
 
 
 def test_dev_f1_without_a_known_epoch_is_bad_input(experiment: str) -> None:

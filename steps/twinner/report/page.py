@@ -181,12 +181,12 @@ def _errors(found: Findings, log_text: bool, marks: Mapping[str, Mark]) -> dict[
 def _notes(found: Findings, log_text: bool) -> list[str]:
     """Return a sentence about each thing that the section leaves out, and why."""
     section, evidence = found.section, found.evidence
-    if not section.ranked:
-        return []
     notes = []
     without = [run.label for run in section.unranked if run.status == "FINISHED"]
-    if without:
+    if without and (section.digest or section.experiment):
         notes.append(f"Not ranked, as {section.metric} is missing or not finite: {_listed(without)}.")
+    if not section.ranked:
+        return notes
     if len(section.differing) > MAX_COLUMNS:
         shown = f"{MAX_COLUMNS} of {len(section.differing)}"
         notes.append(f"The table shows {shown} differing parameters; runs.csv has all.")
