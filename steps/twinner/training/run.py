@@ -193,7 +193,7 @@ def _print_summary(
     phases: Phases,
 ) -> None:
     """Print the report by tag, and what identifies the run and its model."""
-    print("\n".join(map(printable, evaluation.token_report.splitlines())))
+    print("\n".join(map(printable, evaluation.token_report.splitlines())), end="\n\n")
     lines = {
         "model": model,
         "run": run.run_id,
