@@ -1,1 +1,1 @@
-"""Training: one outline for every framework, and a module for each of them."""
+"""Train, track and export: the outline of a run, and what it leaves behind."""
