@@ -53,7 +53,8 @@ def spark(spark_cache: Path) -> Iterator[SparkSession]:  # noqa: F811
     """The Spark session of all tests; trainers use it and leave it running."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINNER_CACHE", str(spark_cache))
-        yield spark_session("local[2]", "2g")
+        # TensorFlow and ONNX keep the memory of every model, and are refused more than twice the heap.
+        yield spark_session("local[2]", "3g")
         stop_session()
 
 

@@ -77,11 +77,14 @@ def test_each_loading_of_a_model_has_the_same_storage_ref(make: Make) -> None:
     assert make("minilm").annotator.getStorageRef() == make("minilm").annotator.getStorageRef()
 
 
-def test_truncates_the_labels_of_a_long_sentence(make: Make) -> None:
-    (row,) = make("minilm").embedded([LONG]).select("token", "label", "embeddings").collect()
+def test_truncates_the_labels_of_a_long_sentence_and_counts_the_rest(make: Make, task: SmallTask) -> None:
+    embedder = make("minilm")
+    (row,) = embedder.embedded([LONG]).select("token", "label", "embeddings").collect()
     assert len(row.token) == 700
     assert 400 < len(row.embeddings) < 512  # a name may be several word pieces
     assert [label.begin for label in row.label] == [embedding.begin for embedding in row.embeddings]
+    assert embedder.truncated_tags([LONG, *task.dev]) == {"B-PER": 700 - len(row.embeddings)}
+    assert embedder.truncated_tags(task.dev) == {}
 
 
 def test_truncation_leaves_other_sentences_of_a_document_alone(make: Make, task: SmallTask) -> None:
@@ -152,13 +155,6 @@ def test_a_failing_job_is_not_a_failing_cache(make: Make, task: SmallTask, spark
     embedder.annotator.setBatchSize(32)
     embedder.embedded(task.dev)
     assert [path.is_dir() for path in (tmp_path / "cached").glob("*/rows")] == [True]
-
-
-def test_counts_the_tags_of_truncated_tokens(make: Make, task: SmallTask) -> None:
-    embedder = make("minilm")
-    (row,) = embedder.embedded([LONG]).select("embeddings").collect()
-    assert embedder.truncated_tags([LONG, *task.dev]) == {"B-PER": 700 - len(row.embeddings)}
-    assert embedder.truncated_tags(task.dev) == {}
 
 
 @pytest.mark.parametrize(
