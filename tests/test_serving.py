@@ -8,6 +8,8 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from twinner.frameworks import FRAMEWORKS
+from twinner.serving import REQUIREMENTS
 from twinner.training.run import Result
 
 TEXTS = [
@@ -76,3 +78,42 @@ print(json.dumps(list(model.predict(pandas.DataFrame({"text": [sys.argv[2]]}))["
     )
     assert done.returncode == 0, done.stderr
     assert [e["text"] for e in json.loads(done.stdout)] == ["Bad Aibling", "Béla"]
+
+
+LOAD_WITH_REQUIREMENTS_ALONE = """
+import importlib, re, sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+
+def normal(name):
+    return re.sub("[-_.]+", "-", re.match(r"[\\w.-]+", name)[0]).lower()
+
+required, todo = set(), [normal(name) for name in sys.argv[2:]]
+while todo:
+    name = todo.pop()
+    if name not in required:
+        required.add(name)
+        try:
+            todo += [normal(entry) for entry in requires(name) or [] if "extra ==" not in entry]
+        except PackageNotFoundError:  # for another platform
+            pass
+installed = packages_distributions()
+
+class RefuseAllElse:
+    def find_spec(self, name, path=None, target=None):
+        distributions = {normal(d) for d in installed.get(name, [])}
+        if distributions and not distributions & required:
+            raise ModuleNotFoundError(f"{name} is not among the requirements")
+
+sys.meta_path.insert(0, RefuseAllElse())
+import twinner.serving
+importlib.import_module(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_served_model_imports_nothing_but_its_requirements(framework: str) -> None:
+    row = FRAMEWORKS[framework]
+    command = [sys.executable, "-c", LOAD_WITH_REQUIREMENTS_ALONE, row.loader, *REQUIREMENTS, *row.requirements]
+    steps = Path(__file__).resolve().parent.parent / "steps"
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(steps)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

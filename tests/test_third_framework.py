@@ -153,7 +153,7 @@ def test_a_third_framework_is_trained_tracked_served_and_reported(project: Path,
     user.mlflow_run(project, "report", {"output": str(tmp_path / "report.html")})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "1 training run: 1 finished" in page
-    assert 'data-framework="Gazetteer"' in page
+    assert "<bdi>Gazetteer</bdi>" in page
     assert "#117733" in page
     assert "#66ccaa" in page
     assert mlflow.MlflowClient(user.store).search_runs(["0"], "tags.`twinner.step` = 'report'")

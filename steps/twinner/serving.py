@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from mlflow import pyfunc
@@ -17,7 +17,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 
 from twinner.frameworks import FRAMEWORKS
-from twinner.frameworks.contract import Trainer
+
+if TYPE_CHECKING:  # its imports are not among the requirements of a served model
+    from twinner.frameworks.contract import Trainer
 
 REQUIREMENTS = ("mlflow", "pandas")  # of this module
 ENTITY = Object(
@@ -34,7 +36,7 @@ SIGNATURE = ModelSignature(
 )
 
 
-def write_model(folder: Path, trainer: Trainer, example: str | None) -> None:
+def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
     """Write the trainer's pipeline to a new folder in MLflow's format.
 
     example: a text to store as the input example; None where no text of the corpus may leave the machine.

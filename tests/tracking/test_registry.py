@@ -4,7 +4,7 @@ from mlflow.exceptions import MlflowException
 from twinner.errors import BadInput
 from twinner.tracking.registry import check_model_name
 
-NAMES = ["small-ner", "a.b c_d", "模型", "a/b:c", "a/b", "a:b", " ", "\t", ".", "..", "x" * 200]
+NAMES = ["new-ner", "a.b c_d", "模型", "a/b:c", "a/b", "a:b", " ", "\t", ".", "..", "x" * 200]
 
 
 @pytest.mark.parametrize("name", NAMES)
