@@ -4,8 +4,8 @@ from typing import Literal
 
 from twinner import cli
 from twinner.report import Report, Selection, build_report, check_output, write_output
-from twinner.tracking.read import check_store
-from twinner.tracking.write import tracked_run, where_to_look
+from twinner.tracking.store import check_store, where_to_look
+from twinner.tracking.write import tracked_run
 
 
 def report(
@@ -41,7 +41,7 @@ def report(
     print(built.markdown)
     print()
     print(f"{'page':<11}report.html of run {run.run_id}{f', also {output}' if output else ''}")
-    print(f"{'look':<11}{where_to_look(run)}")
+    print(f"{'look':<11}{where_to_look(run.experiment_id, run.run_id)}")
     return built
 
 

@@ -95,6 +95,7 @@ def train_small(own_store: str, small_corpus: Path) -> Train:
     def train(**parameters: Any) -> Result:
         with pytest.MonkeyPatch.context() as patch:
             _unset_mlflow_variables(patch)
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # a fixture may run before `isolated` does this
             patch.setenv("MLFLOW_TRACKING_URI", own_store)
             patch.setenv("MLFLOW_EXPERIMENT_NAME", "tests")
             patch.setattr("mlflow.tracking.fluent._active_experiment_id", None)

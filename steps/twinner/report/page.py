@@ -27,9 +27,9 @@ from twinner.tracking.read import (
     check_metric,
     find_training_runs,
     kept_epoch_metric,
-    link_to_run,
     score_kept_epochs,
 )
+from twinner.tracking.store import link_to_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only
@@ -122,7 +122,7 @@ def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark
         "groups": groups,
         "printed": 2 + sum(printed),  # rank and name come first
         "printed_groups": len(printed),
-        "links": {run.id: link for run in section.runs if (link := link_to_run(run))},
+        "links": {run.id: link for run in section.runs if (link := link_to_run(run.experiment_id, run.id))},
         "plots": [_embed(plot) for plot in _draw_plots(found, marks)],
         "seeds": [setting for setting in found.settings if len(setting.runs) > 1][:MAX_CURVES],
         "notes": _notes(found, log_text),

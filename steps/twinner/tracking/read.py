@@ -2,7 +2,6 @@
 
 import gc
 import json
-import logging
 import math
 import os
 import re
@@ -15,13 +14,10 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from twinner.errors import BadInput
 from twinner.frameworks import FRAMEWORKS
@@ -31,7 +27,6 @@ from twinner.tracking.params import plain_params, step_settings
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 MAX_REQUESTS = 8  # concurrent requests to the store
-MAX_REASON = 300  # characters of a library's message that we repeat
 MAX_LABEL = 80  # characters of a run's name on display
 MAX_FRAMEWORK = 32  # characters of an unknown framework's name
 MAX_PARENTS = 10  # ancestors of a run to look at
@@ -121,25 +116,6 @@ class Run:
         """
         has_test_set = bool(self.test_digest) or self.is_foreign
         return self.status == "FINISHED" and has_test_set and self.score(metric) is not None
-
-
-def check_store() -> None:
-    """Raise BadInput unless the tracking store answers; a server gets one retry, not MLflow's minutes of them."""
-    retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(retries)
-    os.environ[retries] = before or "1"
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about every retry
-    try:
-        mlflow.MlflowClient().search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        uri = mlflow.get_tracking_uri()
-        address = make_url(uri).render_as_string(hide_password=True) if "://" in uri else uri
-        reason = str(error).split("\n")[0].replace(uri, address)[:MAX_REASON]
-        problem = f"the tracking store {address} does not answer ({reason})"
-        raise BadInput(problem, "check that it is running and that MLFLOW_TRACKING_URI points to it") from error
-    finally:
-        if before is None:
-            del os.environ[retries]
 
 
 def find_experiments(experiments: str) -> dict[str, str]:
@@ -321,15 +297,6 @@ def environment_manager(run: Run) -> str:
             break
         manager = tags.get("mlflow.project.env") or manager
     return manager if re.fullmatch(r"uv|virtualenv|conda|local", manager) else ""
-
-
-def link_to_run(run: Run) -> str:
-    """Return the run's address on the tracking server, without any password; empty if the store is not a server."""
-    server = urlsplit(mlflow.get_tracking_uri())
-    if server.scheme not in ("http", "https"):
-        return ""
-    host = server.netloc.rpartition("@")[2]
-    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.id}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import mlflow.projects
 from mlflow.entities import LoggedModelStatus, Metric
 from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
-from sqlalchemy.engine import make_url
 
 from twinner import serving
 from twinner.corpus import Corpus
@@ -276,17 +274,6 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
         client = mlflow.MlflowClient()
         client.set_tag(run_id, "twinner.error", message[:LONGEST_TAG])
         client.set_terminated(run_id, status)
-
-
-def where_to_look(run: TrackedRun) -> str:
-    """Return the command or the address that shows a run, with any password masked."""
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://")):
-        address = make_url(uri).render_as_string(hide_password=True)
-        return f"{address.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-    if "://" in uri and not uri.startswith("file:"):
-        uri = make_url(uri).render_as_string(hide_password=True)
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def _inside_a_run() -> bool:

@@ -16,7 +16,8 @@ from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.terminal import printable
 from twinner.tracking.registry import check_model_name
-from twinner.tracking.write import TrackedRun, tracked_run, where_to_look
+from twinner.tracking.store import where_to_look
+from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
 from twinner.training.outputs import results_folder, write_metrics, write_outputs
@@ -202,7 +203,7 @@ def _print_summary(
         "time": f"{metrics['training_time']:.1f} s training, {metrics['test_time']:.1f} s test",
         "phases": str(phases),
         "test F1": f"{metrics['test_f1']:.4f} (entities, strict; epoch {metrics['best_epoch']:.0f})",
-        "look": where_to_look(run),
+        "look": where_to_look(run.experiment_id, run.run_id),
     }
     for name, value in lines.items():
         print(f"{name:<11}{value}")
