@@ -56,8 +56,9 @@ def results_folder(run_id: str) -> Iterator[ResultsFolder]:
     except CacheUnusable:
         folder = Path(tempfile.mkdtemp(prefix="twinner-run-"))  # unlike `temporary_folder`, kept for the user
     results = ResultsFolder(folder)
-    shutil.rmtree(results.folder)  # a resumed run starts anew
-    results.artifacts.mkdir(parents=True)
+    for leftover in (results.artifacts, results.model):  # of a resumed run
+        shutil.rmtree(leftover, ignore_errors=True)
+    results.artifacts.mkdir()
     try:
         yield results
     except BaseException as error:
