@@ -24,8 +24,7 @@ def check_store() -> None:
     try:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).split("\n")[0].replace(mlflow.get_tracking_uri(), masked_uri())[:MAX_REASON]
-        problem = f"the tracking store {masked_uri()} does not answer ({reason})"
+        problem = f"the tracking store {masked_uri()} does not answer ({failure_reason(error)})"
         raise BadInput(problem, "check that it is running and that MLFLOW_TRACKING_URI points to it") from error
     finally:
         if before is None:
@@ -47,6 +46,11 @@ def link_to_run(experiment_id: str, run_id: str) -> str:
         return ""
     host = server.netloc.rpartition("@")[2]
     return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def failure_reason(error: Exception) -> str:
+    """Return the first line of an error of the store, shortened, with any password in the store's URI masked."""
+    return str(error).split("\n")[0].replace(mlflow.get_tracking_uri(), masked_uri())[:MAX_REASON]
 
 
 def masked_uri() -> str:

@@ -19,9 +19,9 @@ from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.tracking.datasets import SplitDataset
+from twinner.tracking.store import failure_reason
 
 LONGEST_TAG = 5000  # characters that every store accepts
-LONGEST_REASON = 300  # characters of a library's own words
 
 
 class ChildFailed(Failure):
@@ -116,8 +116,8 @@ class TrackedRun:
                 operation = None
             self._sent.append((metrics, operation))
 
-    def log_results(self, outputs: Path, model: Path, model_name: str, metrics: Mapping[str, float]) -> str:
-        """Log what a training has produced; return the URI of its model.
+    def log_results(self, outputs: Path, model: Path, model_name: str, metrics: Mapping[str, float]) -> None:
+        """Log what a training has produced.
 
         outputs: a folder whose files and folders become artifacts. model: a folder that `serving.write_model` wrote.
         model_name: see `log_model`. metrics: the final metrics, logged without a step.
@@ -135,9 +135,8 @@ class TrackedRun:
             except Exception as error:  # MLflow's, a database's, the network's, or an artifact store's
                 failures.append(error)
         if failures:
-            reason = " ".join(str(failures[0]).split())[:LONGEST_REASON]
+            reason = failure_reason(failures[0])
             raise TrackingFailed(f"not all results could be logged to MLflow ({reason})") from failures[0]
-        return self.model_uri
 
     @property
     def model_uri(self) -> str:
@@ -263,7 +262,7 @@ def tracked_run(step: str, resume: str = "", keep_text: bool = True) -> Iterator
         try:
             run.end(status, _stored_words(error, keep_text))
         except Exception as second:  # the tracker may be what failed: the first error is the one to report
-            error.add_note(f"The run could not be marked {status}: {' '.join(str(second).split())[:LONGEST_REASON]}")
+            error.add_note(f"The run could not be marked {status}: {failure_reason(second)}")
         raise
     run.end()
 
