@@ -1,20 +1,33 @@
 """Trainings whose tracking fails, between a real client and a real server: nothing is lost, nothing is there twice."""
 
+import os
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 from mlflow.entities import Run
-from servers import FaultProxy, MlflowServer, mlflow_server, s3_server  # type: ignore[import-not-found]
+from servers import (  # type: ignore[import-not-found]
+    Database,
+    FaultProxy,
+    MlflowServer,
+    mariadb,
+    mlflow_server,
+    s3_server,
+)
 from spacy_train import spacy_train
 from sync import sync
 from twinner.errors import Undelivered
+from twinner.frameworks.contract import Epoch
+from twinner.tracking.write import TrackedRun
 from twinner.training.run import Result
 
 EPOCHS = 3
@@ -75,7 +88,7 @@ def contents_of(run_id: str) -> dict[str, Any]:
         "params": dict(run.data.params),
         "tags": sorted(tag for tag in run.data.tags if tag.startswith("twinner")),
         "inputs": sorted(tag.value for given in run.inputs.dataset_inputs for tag in given.tags),
-        "artifacts": sorted(_files(lambda path: client.list_artifacts(run_id, path))),
+        "artifacts": sorted(_files(partial(client.list_artifacts, run_id))),
         "models": [(str(model.status), sorted(metric.key for metric in model.metrics or ())) for model in models],
         "outputs": [output.model_id for output in run.outputs.model_outputs] == [model.model_id for model in models],
         "model files": [
@@ -104,14 +117,14 @@ def assert_whole(run_id: str, contents: dict[str, Any]) -> None:
 
 
 def waiting() -> list[str]:
-    import os
+    """The ids of the runs in the outbox."""
+    return sorted({path.stem for path in Path(os.environ["TWINNER_CACHE"], "runs").iterdir()})
 
-    return sorted(path.name for path in Path(os.environ["TWINNER_CACHE"], "runs").iterdir())
 
-
-def only_run() -> Run:
-    """The run that no other test has made: the newest."""
-    found: list[Run] = mlflow.MlflowClient().search_runs(["0"], order_by=["attributes.start_time DESC"], max_results=1)
+def newest_run() -> Run:
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
+    order = ["attributes.start_time DESC"]
+    found: list[Run] = mlflow.MlflowClient().search_runs([experiment], order_by=order, max_results=1)
     return found[0]
 
 
@@ -139,8 +152,13 @@ def later(seconds: float, action: Callable[[], object]) -> threading.Timer:
     ],
 )
 def test_a_training_survives_passing_faults(
-    fail: Callable[[FaultProxy], Any], proxy: FaultProxy, train: Callable[..., Result], contents: dict[str, Any]
+    fail: Callable[[FaultProxy], Any],
+    proxy: FaultProxy,
+    train: Callable[..., Result],
+    contents: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TWINNER_TRACKING_WAIT", "60")
     before = len(mlflow.MlflowClient().search_runs(["0"]))
     fault = fail(proxy)
     result = train()
@@ -163,17 +181,18 @@ def test_a_server_that_is_down_in_mid_epoch_for_a_while_gets_everything(
 
 def down_at_first_epoch(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server go down after the first epoch of the next training."""
-    from twinner.tracking.write import TrackedRun
+    after_first_epoch(monkeypatch, lambda: (time.sleep(1), proxy.down()))
 
+
+def after_first_epoch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     log_epoch = TrackedRun.log_epoch
 
-    def then_down(run: TrackedRun, epoch: Any) -> None:
+    def then_act(run: TrackedRun, epoch: Epoch) -> None:
         log_epoch(run, epoch)
         if epoch.number == 1:
-            time.sleep(1)
-            proxy.down()
+            act()
 
-    monkeypatch.setattr(TrackedRun, "log_epoch", then_down)
+    monkeypatch.setattr(TrackedRun, "log_epoch", then_act)
 
 
 def test_a_server_that_stays_down_gets_everything_by_sync(
@@ -182,7 +201,7 @@ def test_a_server_that_stays_down_gets_everything_by_sync(
     down_at_first_epoch(proxy, monkeypatch)
     with pytest.raises(Undelivered, match="not everything has arrived in MLflow") as failure:
         train()
-    [run_id] = {name.removesuffix(".lock") for name in waiting()}
+    [run_id] = waiting()
     assert f"{run_id} for `mlflow run . -e sync`" in failure.value.__notes__[-1]
     ended = time.time()
 
@@ -204,7 +223,7 @@ def test_the_next_training_delivers_what_waits(
         down_at_first_epoch(proxy, patch)
         with pytest.raises(Undelivered):
             train()
-    [first] = {name.removesuffix(".lock") for name in waiting()}
+    [first] = waiting()
     proxy.up()
     second = train()
     deadline = time.monotonic() + 60
@@ -217,13 +236,10 @@ def test_the_next_training_delivers_what_waits(
 def test_a_sync_that_is_killed_again_and_again_delivers_everything_once(
     proxy: FaultProxy, train: Callable[..., Result], contents: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-    import sys
-
     down_at_first_epoch(proxy, monkeypatch)
     with pytest.raises(Undelivered):
         train()
-    [run_id] = {name.removesuffix(".lock") for name in waiting()}
+    [run_id] = waiting()
     proxy.up()
     step = Path(__file__).parents[2] / "steps" / "sync.py"
     for requests_before_kill in (1, 4, 12, 25):
@@ -253,10 +269,10 @@ def test_a_refusing_artifact_store_costs_no_metric(
                 before_s3.answer(403, pattern)
                 with pytest.raises(Undelivered):
                     train()
-                run = only_run()
+                run = newest_run()
                 assert run.info.status == "FAILED"
                 assert "not everything has arrived" in run.data.tags["twinner.error"]
-                assert {name for name in whole["metrics"]} == set(run.data.metrics)
+                assert set(whole["metrics"]) == set(run.data.metrics)
                 before_s3.heal()
                 assert [outcome.state for outcome in sync()] == ["delivered"]
                 assert_whole(run.info.run_id, whole)
@@ -275,37 +291,126 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("whose", ["client", "server"])
-def test_a_full_artifact_store_costs_nothing(
-    whose: str, small_disk: Path, train: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fill_the_disk() -> Path:
-        (small_disk / "filler").write_bytes(bytes(900_000))
-        return small_disk / "filler"
-
-    def check() -> None:
-        filler = fill_the_disk()
-        with pytest.raises(Undelivered, match="No space|500|INTERNAL"):
-            train()
-        run = only_run()
-        assert run.info.status == "FAILED"
-        assert run.data.metrics["test_f1"] > 0.5
-        subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-        filler.unlink()
-        assert [outcome.state for outcome in sync()] == ["delivered"]
-        found = contents_of(run.info.run_id)
-        assert found["status"] == "FINISHED"
-        assert len(found["models"]) == 1
-        assert "errors.html" in found["artifacts"]
-
-    if whose == "client":
+@pytest.fixture(params=["client", "server"])
+def store_with_full_disk(
+    request: pytest.FixtureRequest, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A store whose artifacts go to the small disk, written by the client or by a server."""
+    if request.param == "server":
+        with mlflow_server(tmp_path / "server", artifacts=str(small_disk)) as server:
+            use_store(monkeypatch, server.uri)
+            yield
+    else:
         uri = f"sqlite:///{tmp_path}/mlflow.db"
         experiment = mlflow.MlflowClient(uri).create_experiment("full", artifact_location=small_disk.as_uri())
         use_store(monkeypatch, uri)
         monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
-        monkeypatch.setattr("test_faults.only_run", only_run, raising=False)
-        check_experiment(experiment, check, monkeypatch)
-    else:
-        with mlflow_server(tmp_path / "server", artifacts=str(small_disk)) as server:
-            use_store(monkeypatch, server.uri)
-            check()
+        yield
+
+
+@pytest.mark.usefixtures("store_with_full_disk")
+def test_a_full_artifact_store_costs_nothing(small_disk: Path, train: Callable[..., Result]) -> None:
+    (small_disk / "filler").write_bytes(bytes(900_000))
+    with pytest.raises(Undelivered):
+        train()
+    run = newest_run()
+    assert run.info.status == "FAILED"
+    assert run.data.metrics["test_f1"] > 0.5
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    assert [outcome.state for outcome in sync()] == ["delivered"]
+    found = contents_of(run.info.run_id)
+    assert found["status"] == "FINISHED"
+    assert "errors.html" in found["artifacts"]
+    assert mlflow.spacy.load_model(f"runs:/{run.info.run_id}/model").pipe_names == ["tok2vec", "ner"]
+
+
+@pytest.mark.parametrize("through_server", [False, True], ids=["direct", "through a server"])
+def test_a_database_that_is_restarted_in_mid_epoch_gets_everything(
+    through_server: bool,
+    train: Callable[..., Result],
+    contents: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ExitStack() as stack:
+        database = stack.enter_context(mariadb(tmp_path / "db"))
+        uri = database.uri()
+        if through_server:
+            uri = stack.enter_context(mlflow_server(tmp_path / "server", uri)).uri
+        use_store(monkeypatch, uri)
+        monkeypatch.setenv("TWINNER_TRACKING_WAIT", "60")
+        after_first_epoch(monkeypatch, lambda: later(0, lambda: restart(database)))
+        assert_whole(train().run_id, contents)
+
+
+def restart(database: Database) -> None:
+    database.stop()
+    time.sleep(3)
+    database.start()
+
+
+def test_eight_trainings_on_one_sqlite_store_lose_and_double_nothing(
+    small_corpus: Path, contents: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started at once, on a store that does not exist yet, with a corpus that it does not know."""
+    use_store(monkeypatch, f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("TWINNER_TRACKING_WAIT", "60")
+    step = Path(__file__).parents[2] / "steps" / "spacy_train.py"
+    options = [f"--corpus={small_corpus}", f"--epochs={EPOCHS}", "--batch-size=100", "--lr=0.005"]
+    command = [sys.executable, "-s", str(step), *options]
+    runs = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(8)]
+    outputs = [run.communicate(timeout=600)[0].decode() for run in runs]
+    assert [run.returncode for run in runs] == [0] * 8, "\n".join(outputs)[-6000:]
+    stored = mlflow.MlflowClient().search_runs(["0"])
+    assert len(stored) == 8
+    for run in stored:
+        assert_whole(run.info.run_id, contents)
+
+
+def test_a_killed_training_can_be_synced_and_then_resumed(
+    small_corpus: Path, contents: dict[str, Any], proxy: FaultProxy
+) -> None:
+    process = start_training(small_corpus, proxy)
+    proxy.down()
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    proxy.up()
+    [outcome] = sync()
+    assert outcome.state == "delivered"
+    stopped = mlflow.MlflowClient().get_run(outcome.run_id)
+    assert stopped.info.status == "FAILED"
+    assert stopped.data.tags["twinner.error"].startswith("the process of this run ended before its training did")
+    result = spacy_train(resume=outcome.run_id)
+    assert_whole(result.run_id, contents)
+
+
+def test_a_killed_training_can_be_resumed_at_once(
+    small_corpus: Path, contents: dict[str, Any], proxy: FaultProxy
+) -> None:
+    process = start_training(small_corpus, proxy)
+    proxy.down()
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    proxy.up()
+    [run_id] = waiting()
+    assert_whole(spacy_train(resume=run_id).run_id, contents)
+
+
+def start_training(small_corpus: Path, proxy: FaultProxy) -> "subprocess.Popen[bytes]":
+    """Start the step in a process of its own; return it once its first epoch has reached the server."""
+    step = Path(__file__).parents[2] / "steps" / "spacy_train.py"
+    options = [f"--corpus={small_corpus}", f"--epochs={EPOCHS}", "--batch-size=100", "--lr=0.005"]
+    slow = proxy.delay(0.05)
+    process = subprocess.Popen([sys.executable, "-s", str(step), *options], stdout=subprocess.DEVNULL)
+    client = mlflow.MlflowClient(f"http://127.0.0.1:{proxy.target}")
+    known = {run.info.run_id for run in client.search_runs(["0"])}
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        new = [run for run in client.search_runs(["0"]) if run.info.run_id not in known]
+        if new and "ner.losses" in new[0].data.metrics:
+            break
+        time.sleep(0.02)
+    slow.times = 0
+    return process
