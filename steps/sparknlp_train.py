@@ -4,7 +4,9 @@ from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
+from twinner.parameters import check_parameters
 from twinner.spark.session import check_machine, start_session_early
+from twinner.tracking.store import check_store
 from twinner.training.run import Result, train_and_track
 
 
@@ -32,6 +34,8 @@ def sparknlp_train(
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
     check_machine(spark_conf)  # before anything is downloaded
+    check_parameters(settings)
+    check_store()  # before Java is started
     with start_session_early(spark_master, driver_memory, spark_conf):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",

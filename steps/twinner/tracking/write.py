@@ -1,5 +1,6 @@
 """Write to MLflow: the run of a step, and what it logs."""
 
+import contextlib
 import os
 import platform
 import time
@@ -18,8 +19,9 @@ from twinner import serving
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
+from twinner.secrets import mask_secrets
 from twinner.tracking.datasets import SplitDataset
-from twinner.tracking.store import failure_reason
+from twinner.tracking.store import PATIENCE, failure_reason, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
 
@@ -268,11 +270,18 @@ def tracked_run(step: str, resume: str = "", keep_text: bool = True) -> Iterator
 
 
 def fail_joined_run(message: str, status: str = "FAILED") -> None:
-    """End the run that `mlflow run` started this process in, unless it was opened already."""
-    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+    """End the run that `mlflow run` started this process in, unless it was opened; the store must answer soon."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return
+
+    def fail() -> None:
         client = mlflow.MlflowClient()
-        client.set_tag(run_id, "twinner.error", message[:LONGEST_TAG])
+        client.set_tag(run_id, "twinner.error", mask_secrets(message)[:LONGEST_TAG])
         client.set_terminated(run_id, status)
+
+    with contextlib.suppress(Exception):  # the store may be what failed, and the first error is the one to tell
+        within(PATIENCE, fail)
 
 
 def _inside_a_run() -> bool:
@@ -289,4 +298,4 @@ def _stored_words(error: BaseException, keep_text: bool) -> str:
         words = str(error)
     else:
         words = f"{type(error).__name__}: {error if keep_text else 'its message is not stored, as log_text is no'}"
-    return "; ".join([words, *getattr(error, "__notes__", [])])
+    return mask_secrets("; ".join([words, *getattr(error, "__notes__", [])]))
