@@ -1,0 +1,618 @@
+"""Real servers for tests, on free ports of 127.0.0.1 with their data in a given folder; a proxy that fails on demand.
+
+A database or S3 server that isn't installed skips the test, which fails the session in CI.
+"""
+
+import glob
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import psycopg
+import pymysql
+import pytest
+import requests
+from users import free_port, user_environment, wait_until
+
+USER, PASSWORD = "twinner", "secret"
+BUCKET = "twinner"
+
+S = TypeVar("S", bound="Server")
+
+
+@dataclass
+class Server:
+    """A process that listens on `port`; it can be stopped, killed and started again in place."""
+
+    command: Sequence[str | Path]
+    port: int
+    folder: Path
+    environment: Mapping[str, str]
+    ready: Callable[[], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the server has written to its standard streams."""
+        return self.folder / "server.log"
+
+    def start(self) -> None:
+        """Start the process and wait until it serves."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # its children end with it, and Ctrl-C in pytest leaves it alone
+            )
+
+        def serves_or_ended() -> bool:
+            return self._ended() or self.ready()
+
+        wait_until(serves_or_ended, f"{self.command[0]} does not serve", seconds=120)
+        assert not self._ended(), f"{self.command[0]} ended:\n{self.log.read_text(errors='replace')[-4000:]}"
+
+    def stop(self) -> None:
+        """End the server as its operator would."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """End the server without warning."""
+        self._end(signal.SIGKILL)
+
+    def _ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None:
+            return
+        group = self.process.pid
+        # Through `setpriv` and the like the server keeps the pid. Only a kill goes to its children too: asked to stop,
+        # MariaDB and PostgreSQL end theirs in order, as uvicorn does.
+        if how == signal.SIGKILL:
+            os.killpg(group, how)
+        else:
+            self.process.send_signal(how)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=20)
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """Start a server, and stop it at the end of the block unless the block has done so."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def program(name: str, folders: str = "") -> str:
+    """Return the path of an installed program, also looked for in `folders` (a pattern); skip the test without it."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *glob.glob(folders)]))
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@dataclass
+class Database(Server):
+    """A database server with a user of its own and a database `mlflow`."""
+
+    scheme: str = ""
+    query: str = ""
+    create: Callable[[str], None] = field(default=lambda _name: None)
+
+    def uri(self, database: str = "mlflow", password: str = PASSWORD) -> str:
+        """Return SQLAlchemy's URI of a database, whether it exists or not."""
+        return f"{self.scheme}://{USER}:{password}@127.0.0.1:{self.port}/{database}{self.query}"
+
+    def new_database(self, name: str) -> str:
+        """Create an empty database that the user owns, and return its URI."""
+        self.create(name)
+        return self.uri(name)
+
+
+@contextmanager
+def mariadb(folder: Path, options: Sequence[str] = ("--no-defaults",)) -> Iterator[Database]:
+    """Start MariaDB. `options` come first in its command line, e.g. a file of settings."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    port = free_port()
+    # MariaDB runs as root when told to by name, so that it can read a test's folder.
+    me = ["--user=root"] if os.geteuid() == 0 else []
+    subprocess.run(
+        [
+            program("mariadb-install-db"),
+            "--no-defaults",
+            *me,
+            f"--datadir={data}",
+            "--skip-test-db",
+            "--skip-name-resolve",
+            "--auth-root-authentication-method=normal",
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+    def administer(*statements: str) -> None:
+        connection = pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=5)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def create(name: str) -> None:
+        administer(
+            f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4",
+            f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT ALL ON `{name}`.* TO '{USER}'@'127.0.0.1'",
+        )
+
+    def ready() -> bool:
+        try:
+            administer()
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+    server = Database(
+        # Relative to the data, since a test's folder may be too long for the name of a socket.
+        command=[
+            program("mariadbd"),
+            *options,
+            *me,
+            f"--datadir={data}",
+            "--socket=socket",
+            "--pid-file=pid",
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=2",
+        ],
+        port=port,
+        folder=folder,
+        environment=os.environ.copy(),
+        ready=ready,
+        scheme="mysql+pymysql",
+        query="?charset=utf8mb4",
+        create=create,
+    )
+    with running(server):
+        create("mlflow")
+        yield server
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Database]:
+    """Start PostgreSQL."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    port = free_port()
+    # PostgreSQL refuses to run as root; as its own user it needs a right to get through a test's private folders.
+    me: list[str | Path] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    me += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    binaries = "/usr/lib/postgresql/*/bin"
+    initdb, server_program = program("initdb", binaries), program("postgres", binaries)
+    if os.geteuid() == 0:
+        shutil.chown(data, "postgres", "postgres")
+    else:
+        me = []
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    subprocess.run(
+        [*me, initdb, "-D", data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-sync"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+
+    def administer(*statements: str) -> None:
+        address = f"host=127.0.0.1 port={port} dbname=postgres user={USER} password={PASSWORD} connect_timeout=5"
+        with psycopg.connect(address, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def create(name: str) -> None:
+        administer(f'CREATE DATABASE "{name}"')
+
+    def ready() -> bool:
+        try:
+            administer()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    server = Database(
+        command=[
+            *me,
+            server_program,
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-F",
+            "-c",
+            "unix_socket_directories=",
+        ],
+        port=port,
+        folder=folder,
+        environment=os.environ.copy(),
+        ready=ready,
+        stop_signal=signal.SIGINT,  # which doesn't wait for clients to leave
+        scheme="postgresql+psycopg",
+        create=create,
+    )
+    with running(server):
+        create("mlflow")
+        yield server
+
+
+@dataclass
+class S3Server(Server):
+    """An S3 server with one empty bucket; its objects are files below `objects/BUCKET`."""
+
+    bucket: str = BUCKET
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The environment variables that MLflow and boto3 need to reach the bucket."""
+        return s3_access(self.endpoint)
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
+
+
+def s3_access(endpoint: str, secret: str = "secret-key") -> dict[str, str]:
+    """Return the environment variables for an S3 server, or a proxy before it, at a URL."""
+    return {
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "access-key",
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """Start versitygw on a folder."""
+    port = free_port()
+    # A bucket is a folder here.
+    (folder / "objects" / BUCKET).mkdir(parents=True)
+    (folder / "attributes").mkdir()  # not every file system has extended attributes
+    keys = {"ROOT_ACCESS_KEY": "access-key", "ROOT_SECRET_KEY": "secret-key"}
+    server = S3Server(
+        command=[
+            program("versitygw", str(Path.home() / "go/bin")),
+            "--port",
+            f"127.0.0.1:{port}",
+            "--health",
+            "/health",
+            "posix",
+            "--sidecar",
+            folder / "attributes",
+            folder / "objects",
+        ],
+        port=port,
+        folder=folder,
+        environment=os.environ | keys,
+        ready=lambda: _answers(f"http://127.0.0.1:{port}/health"),
+    )
+    with running(server):
+        yield server
+
+
+@dataclass
+class MlflowServer(Server):
+    """An MLflow tracking server."""
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def mlflow_server(
+    folder: Path, store: str = "", *options: str, artifacts: str = "", **environment: str
+) -> Iterator[MlflowServer]:
+    """Start `mlflow server` on a store, by default SQLite in the folder; it serves the artifacts.
+
+    Args:
+        options: more options, e.g. `"--no-serve-artifacts", "--default-artifact-root", "s3://bucket"`
+        artifacts: where the server keeps the artifacts that it serves; by default in the folder
+        environment: e.g. S3's keys for a server that serves artifacts
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    # The store's password would show in the list of processes.
+    settings = {
+        "MLFLOW_BACKEND_STORE_URI": store or f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # twinner has no use for its workers
+    }
+    destination = (
+        [] if "--no-serve-artifacts" in options else ["--artifacts-destination", artifacts or str(folder / "artifacts")]
+    )
+    server = MlflowServer(
+        command=[
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            *destination,
+            *options,
+        ],
+        port=port,
+        folder=folder,
+        environment=user_environment(folder / "cache", **(settings | environment)),
+        ready=lambda: _answers(f"{uri}/health"),
+    )
+    with running(server):
+        yield server
+
+
+def basic_auth(folder: Path, password: str = "admin-password-1") -> dict[str, str]:
+    """Return the environment of an MLflow server with `--app-name basic-auth`; its administrator is `admin`."""
+    config = folder / "basic_auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
+        f"database_uri = sqlite:///{folder}/basic_auth.db\n"
+    )
+    return {
+        "MLFLOW_AUTH_CONFIG_PATH": str(config),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "flask-secret",
+    }
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with requests whose line, e.g. `POST /api/2.0/…`, matches a pattern."""
+
+    pattern: str
+    times: int | None  # None: until healed
+    status: int = 0
+    reset: str = ""  # "before" or "after" the server did its work
+    half: bool = False
+    delay: float = 0
+    hits: int = 0  # how often it happened
+
+
+class FaultProxy:
+    """An HTTP proxy between a client and a server on this machine, which fails on demand.
+
+    Each way to fail takes a regular expression to search for in a request's line, such as `"POST .*/log-batch"` (by
+    default any), and how many times to fail (by default until `heal`), and returns the Fault, which counts its hits.
+    The first fault that matches counts; delays come on top.
+    """
+
+    def __init__(self, target: int, port: int = 0) -> None:
+        """Stand before the server at port `target`; listen on `port`, or a free one."""
+        self.target = target
+        self.port = port or free_port()
+        self.requests: Counter[str] = Counter()  # by method and path
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._server: ThreadingHTTPServer | None = None
+        self._placeholder: socket.socket | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def answer(self, status: int, pattern: str = "", times: int | None = None) -> Fault:
+        """Answer with an error instead of asking the server."""
+        return self._add(Fault(pattern, times, status=status))
+
+    def reset(self, when: str, pattern: str = "", times: int | None = None) -> Fault:
+        """Reset the connection "before" the server gets the request or "after" it did its work."""
+        assert when in ("before", "after")
+        return self._add(Fault(pattern, times, reset=when))
+
+    def cut(self, pattern: str = "", times: int | None = None) -> Fault:
+        """Let the server do its work, send half of its answer, and close the connection."""
+        return self._add(Fault(pattern, times, half=True))
+
+    def delay(self, seconds: float, pattern: str = "", times: int | None = None) -> Fault:
+        """Wait before each request is passed on."""
+        return self._add(Fault(pattern, times, delay=seconds))
+
+    def heal(self) -> None:
+        """End all faults, and being down."""
+        with self._lock:
+            self._faults.clear()
+        self.up()
+
+    def up(self) -> None:
+        """Accept connections (again)."""
+        if self._server is None:
+            if self._placeholder:
+                self._placeholder.close()
+                self._placeholder = None
+            self._server = _ProxyServer(self)
+            threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+
+    def down(self) -> None:
+        """Refuse connections and reset the open ones, until `up`."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+            # Bound, but not listening: connections are refused, and no one else gets the port.
+            self._placeholder = socket.socket()
+            self._placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._placeholder.bind(("127.0.0.1", self.port))
+            with self._lock:
+                connections = list(self._open)
+            for connection in connections:
+                with suppress(OSError):  # closed in the meantime
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+        if self._placeholder:
+            self._placeholder.close()
+
+    def _add(self, fault: Fault) -> Fault:
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def _due(self, line: str) -> tuple[float, Fault]:
+        """Return the delay of a request and the fault that hits it, which may be none."""
+        with self._lock:
+            self.requests[line.partition("?")[0]] += 1
+            due = [f for f in self._faults if re.search(f.pattern, line) and (f.times is None or f.hits < f.times)]
+            delays = [fault for fault in due if fault.delay]
+            others = [fault for fault in due if not fault.delay][:1]
+            for fault in delays + others:
+                fault.hits += 1
+            return sum(fault.delay for fault in delays), others[0] if others else Fault("", None)
+
+
+class _ProxyServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", proxy.port), _ProxyHandler)
+
+    def shutdown_request(self, request: object) -> None:
+        # The inherited method says goodbye first, where a reset must not.
+        assert isinstance(request, socket.socket)
+        request.close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that went away
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _ProxyHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body of an answer would wait for each other
+    server: _ProxyServer
+
+    def setup(self) -> None:
+        super().setup()
+        with self.server.proxy._lock:
+            self.server.proxy._open.add(self.connection)
+
+    def finish(self) -> None:
+        with self.server.proxy._lock:
+            self.server.proxy._open.discard(self.connection)
+        super().finish()
+
+    def _relay(self) -> None:
+        body = self._body()
+        delay, fault = self.server.proxy._due(f"{self.command} {self.path}")
+        time.sleep(delay)
+        if fault.status:
+            return self._send(fault.status, [("Content-Type", "text/plain")], b"fault\n", len(b"fault\n"))
+        if fault.reset == "before":
+            return self._reset()
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.target, timeout=600)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length", "expect"):
+                    upstream.putheader(name, value)
+            if body or "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+                upstream.putheader("Content-Length", str(len(body)))
+            upstream.endheaders(body)
+            answer = upstream.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException):  # the server is down, or ended in mid-answer
+            return self._reset()
+        finally:
+            upstream.close()
+        if fault.reset == "after":
+            return self._reset()
+        headers = [
+            (name, value)
+            for name, value in answer.getheaders()
+            if name.lower() not in ("connection", "transfer-encoding", "content-length")
+        ]
+        length = int(answer.getheader("Content-Length") or 0) if self.command == "HEAD" else len(content)
+        self._send(answer.status, headers, content[: len(content) // 2] if fault.half else content, length)
+        if fault.half:
+            self.close_connection = True
+        return None
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _relay
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return body
+
+    def _send(self, status: int, headers: Sequence[tuple[str, str]], content: bytes, length: int) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if status not in (204, 304):
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
