@@ -48,22 +48,9 @@ SHORT = 8  # a known secret below this length is masked only as a whole word: `t
 _USER = re.compile(r"(?<=://)(?:([^\s/?#@:'\"]*):)?(?:[^\s/?#]*@|(?<=:)(?!\d*[/?#])[^\s\[\]'\"]*@)")
 _QUERY = re.compile(r"(?<=[?&;#])([^\s?&;#='\"]+)=([^\s&;#'\"<>]+)")
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
-_SECRET_WORDS = frozenset(
-    {
-        "signature",
-        "sig",
-        "sas",
-        "token",
-        "accesstoken",
-        "authtoken",
-        "jwt",
-        "password",
-        "passwd",
-        "pwd",
-        "pass",
-        "secret",
-    }
-    | {"clientsecret", "credential", "credentials", "key", "apikey", "accesskey", "auth", "authorization"}
+_SECRET_WORD = re.compile(
+    "(access|api|auth|client|private|secret)?(key|token|secret)"
+    "|signature|sig|sas|jwt|pass(word|wd)?|pwd|credentials?|auth(orization)?"
 )
 
 
@@ -79,7 +66,7 @@ def refuse_secrets(settings: Mapping[str, Any]) -> None:
         if name == "spark_conf" and (found := next(filter(SPARK_SECRET.search, _keys(value)), None)):
             raise BadInput(
                 f"{name} holds the secret setting {mask_secrets(found)}, which would be stored and shown",
-                "set it in $SPARK_CONF_DIR/spark-defaults.conf, or use AWS_… variables or Hadoop's credential providers",
+                "set it in $SPARK_CONF_DIR/spark-defaults.conf, or use AWS_… variables or a Hadoop credential provider",
             )
         if _USER.search(value):
             raise BadInput(
@@ -124,7 +111,7 @@ def _secret_arguments(url: str) -> Iterator[str]:
 
 def _is_secret(argument: str) -> bool:
     """Whether an argument in a URL's query is a secret, by its name: X-Amz-Signature, access_token, sig."""
-    return not _SECRET_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(unquote(argument)))
+    return any(_SECRET_WORD.fullmatch(word.lower()) for word in _WORDS.findall(unquote(argument)))
 
 
 @lru_cache(maxsize=8)

@@ -55,9 +55,9 @@ class StoreUnusable(BadInput):
 def check_store() -> None:
     """Print where the runs go, and raise BadInput unless this process can write there.
 
-    Checked are the store (StoreUnusable), the run that this process joins or else its experiment (made if it is missing), and the
-    artifact store. A failure is told in seconds, where MLflow would try for minutes. A database is made or brought up
-    to date in one process at a time. A second call for the same place does nothing.
+    Checked are the store (else StoreUnusable), the run that this process joins or its experiment (made if it is
+    missing), and the artifact store. A failure is told in seconds, where MLflow would try for minutes. An SQLite store
+    is made by one process at a time. A second call for the same place does nothing.
     """
     uri = mlflow.get_tracking_uri()
     names = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
@@ -228,18 +228,18 @@ def _open_database(uri: str) -> None:
         raise StoreUnusable(problem, f"pip install {name}" + (", and name it in the URI" if name else "")) from error
     if url.get_backend_name() != "sqlite":
         within(PATIENCE + 1, lambda: _revision(engine))
-        _make_tables(engine)
+        _open_tables(engine)
         return
     if not url.database or url.database == ":memory:":
         return
     file = Path(url.database)
-    lock = file.with_name(f"{file.name}.lock")
-    # MLflow's own lock does not cover all that it does, and two migrations at once can spoil a database for good.
-    with _lock(lock):
-        _make_tables(engine)
-        with engine.connect() as connection:  # fails if another process keeps it locked, or it is read-only
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            connection.exec_driver_sql("ROLLBACK")
+    with _lock(file.with_name(f"{file.name}.lock")):  # two migrations at once can spoil a database for good
+        if _revision(engine) is None:
+            _open_tables(engine)
+    _open_tables(engine)
+    with engine.connect() as connection:  # fails if another process keeps it locked, or it is read-only
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+        connection.rollback()
 
 
 @contextlib.contextmanager
@@ -252,8 +252,8 @@ def _lock(file: Path) -> Iterator[None]:
         yield
 
 
-def _make_tables(engine: Engine) -> None:
-    """Have MLflow make its tables if there are none; raise StoreUnusable for those of another version of MLflow.
+def _open_tables(engine: Engine) -> None:
+    """Have MLflow open its tables, or make them if there are none; raise StoreUnusable for those of another version.
 
     MLflow would migrate some older ones unasked, and a migration that others have not agreed to locks them out.
     """
@@ -343,7 +343,7 @@ def _try_bucket(uri: str) -> None:
     shown = mask_secrets(f"{uri} at {endpoint}" if endpoint else uri)
     try:
         trusted = False if os.environ.get("MLFLOW_S3_IGNORE_TLS", "").lower() in ("true", "1") else None
-        client = boto3.client("s3", endpoint_url=endpoint, verify=trusted, config=once)
+        client = boto3.Session().client("s3", endpoint_url=endpoint, verify=trusted, config=once)
         client.put_object(Bucket=place.netloc, Key=key, Body=b"", **extra)
         with contextlib.suppress(ClientError):  # one may be allowed to write only
             client.delete_object(Bucket=place.netloc, Key=key)
