@@ -45,7 +45,7 @@ SPARK_SECRET = re.compile("(?i)secret|password|token|access[.]?key")  # the defa
 SHORT = 8  # a known secret below this length is masked only as a whole word: `test` may be a password
 
 # The user and password of a URL: up to the last @ of its host, or an unquoted / or # in a password. A port is none.
-_USER = re.compile(r"(?<=://)(?:([^\s/?#@:'\"]*):)?(?:[^\s/?#]*@|(?<=:)(?!\d*[/?#])[^\s\[\]'\"]*@)")
+_USER = re.compile(r"(?<=://)(?:([^\s/?#@:\['\"]*):)?(?:[^\s/?#]*@|(?<=:)(?!\d*(?:[/?#,;]|$))\S*@)")
 _QUERY = re.compile(r"(?<=[?&;#])([^\s?&;#='\"]+)=([^\s&;#'\"<>]+)")
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 _SECRET_WORD = re.compile(
