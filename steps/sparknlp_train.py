@@ -5,7 +5,9 @@ from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
+from twinner.parameters import check_parameters
 from twinner.spark.session import check_machine, start_session_early
+from twinner.tracking.store import check_store
 from twinner.training.resume import finished_training, resumed_settings
 from twinner.training.run import Result, train_and_track
 
@@ -39,6 +41,8 @@ def sparknlp_train(
 ) -> Result:
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
+    check_parameters(settings)
+    check_store()  # before Java is started
     finished: Path | None = None
     if resume:
         settings = resumed_settings(sparknlp_train, settings)

@@ -14,8 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags  # not public; what `start_run` says of a run's source
 from sqlalchemy.exc import SQLAlchemyError
 
-from twinner.errors import BadInput
-from twinner.tracking.store import failure_reason, masked_uri
+from twinner.tracking.store import current_experiment, unusable
 
 PARENT = "TWINNER_PARENT_RUN"  # names the run that started this process as its child
 PATIENCE = 12.0  # seconds
@@ -59,7 +58,7 @@ def own_retries() -> Iterator[None]:
 def persist(request: Callable[[], T]) -> T:
     """Return the answer to a request that may be repeated; try for a few seconds.
 
-    Errors: BadInput if the store does not answer by then; what MLflow raises if it refuses.
+    Errors: StoreUnusable if the store does not answer by then; what MLflow raises if it refuses.
     """
     deadline = time.monotonic() + PATIENCE
     with own_retries():
@@ -70,9 +69,7 @@ def persist(request: Callable[[], T]) -> T:
                 if getattr(error, "error_code", "INTERNAL_ERROR") not in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
                     raise
                 if time.monotonic() > deadline:
-                    problem = f"the tracking store {masked_uri()} does not answer ({failure_reason(error)})"
-                    remedy = "check that it is running and that MLFLOW_TRACKING_URI points to it"
-                    raise BadInput(problem, remedy) from error
+                    raise unusable(error) from error
             time.sleep(PAUSE)
 
 
@@ -93,31 +90,8 @@ def open_run(client: mlflow.MlflowClient, step: str) -> Run:
     active = mlflow.active_run()
     if not parent and active:
         parent = active.info.run_id
-    return _create_run(client, current_experiment(client), step, parent)
-
-
-def current_experiment(client: mlflow.MlflowClient) -> str:
-    """Return the id of the experiment to log to, which is made if it is missing.
-
-    Errors: see `persist`.
-    """
-    if identity := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return identity
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if not name:
-        return "0"
-
-    def find_or_create() -> str:
-        if found := client.get_experiment_by_name(name):
-            return str(found.experiment_id)
-        try:
-            return str(client.create_experiment(name))
-        except MlflowException:
-            if found := client.get_experiment_by_name(name):  # another process has just made it
-                return str(found.experiment_id)
-            raise
-
-    return persist(find_or_create)
+    experiment = persist(current_experiment)
+    return _create_run(client, experiment.experiment_id, step, parent)
 
 
 def _create_run(client: mlflow.MlflowClient, experiment_id: str, step: str, parent: str) -> Run:

@@ -19,12 +19,13 @@ from mlflow.exceptions import ExecutionException
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
+from twinner.secrets import mask_secrets
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
 from twinner.tracking.journal import FILES, MODEL, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
-from twinner.tracking.store import store_address
+from twinner.tracking.store import PATIENCE, store_address, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed
@@ -273,11 +274,18 @@ def joined_run(step: str) -> Iterator[None]:
 
 
 def fail_joined_run(message: str, status: str = "FAILED") -> None:
-    """End the run that `mlflow run` started this process in, unless it was opened already."""
-    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+    """End the run that `mlflow run` started this process in, unless it was opened; the store must answer soon."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return
+
+    def fail() -> None:
         client = mlflow.MlflowClient()
-        client.set_tag(run_id, "twinner.error", message[:LONGEST_TAG])
+        client.set_tag(run_id, "twinner.error", mask_secrets(message)[:LONGEST_TAG])
         client.set_terminated(run_id, status)
+
+    with suppress(Exception):  # the store may be what failed, and the first error is the one to tell
+        within(PATIENCE, fail)
 
 
 def _run_name(run: Run, name: str) -> dict[str, str]:
@@ -311,4 +319,4 @@ def _stored_words(error: BaseException, keep_text: bool) -> str:
         words = str(error)
     else:
         words = f"{type(error).__name__}: {error if keep_text else 'its message is not stored, as log_text is no'}"
-    return "; ".join([words, *getattr(error, "__notes__", [])])
+    return mask_secrets("; ".join([words, *getattr(error, "__notes__", [])]))

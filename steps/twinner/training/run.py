@@ -14,9 +14,10 @@ from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
+from twinner.secrets import refuse_secrets
 from twinner.terminal import printable
 from twinner.tracking.registry import check_model_name
-from twinner.tracking.store import where_to_look
+from twinner.tracking.store import check_store, where_to_look
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
@@ -51,6 +52,8 @@ def train_and_track(
     arrived in MLflow; it is then in a folder that the error names, for `sync` to deliver.
     """
     check_parameters(settings)
+    refuse_secrets(settings)
+    check_store()
     check_model_name(settings["model_name"])
     export = check_export(settings["export"])
     keep_text = settings["log_text"] == "yes"
