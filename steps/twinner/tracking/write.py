@@ -13,12 +13,14 @@ import mlflow.projects
 from mlflow.entities import LoggedModelStatus, Metric
 from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
 from twinner import serving
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.tracking.datasets import SplitDataset
+from twinner.tracking.registry import MODEL_CARD, register_version, version_tags
 from twinner.tracking.store import failure_reason
 
 LONGEST_TAG = 5000  # characters that every store accepts
@@ -127,7 +129,7 @@ class TrackedRun:
         for send in (
             self._repeat_failed_metrics,
             lambda: self._client.log_artifacts(self.run_id, str(outputs)),
-            lambda: self.log_model(model, model_name),
+            lambda: self.log_model(model, model_name, (outputs / MODEL_CARD).read_text(encoding="utf-8"), metrics),
             lambda: self._client.log_batch(self.run_id, metrics=self._new_metrics(metrics, 0)),
         ):
             try:
@@ -143,29 +145,26 @@ class TrackedRun:
         """The URI of the model that the run logs."""
         return f"runs:/{self.run_id}/model"
 
-    def log_model(self, folder: Path, name: str) -> None:
+    def log_model(self, folder: Path, name: str, description: str, metrics: Mapping[str, float]) -> None:
         """Log the model in a folder as `model`, registered under `name` if it is not empty.
 
-        folder: as `serving.write_model` wrote it. A plain file store has no registry: there the model is only logged,
-        and a tag says so.
+        folder: as `serving.write_model` wrote it. description, metrics: of the version, see `version_tags`.
+        Where the store has no registry, the model is only logged, and a tag says so.
         """
-        if name and mlflow.get_tracking_uri().startswith("file:"):
-            print(f"The file store has no registry: the model is logged, not registered as {name}.")
-            mlflow.set_tag("twinner.registered", "no: a file store has no registry")
-            name = ""
-        if not self._has_model():
-            Model.log(
-                artifact_path=None,
-                name="model",
-                flavor=serving,
-                registered_model_name=name or None,
-                written=folder,
-                validate_serving_input=False,
+        model_id = self._logged_model()
+        if not model_id:
+            model = Model.log(
+                artifact_path=None, name="model", flavor=serving, written=folder, validate_serving_input=False
             )
-        elif name and "twinner.registered" not in self._run.data.tags:
-            mlflow.register_model(self.model_uri, name)
-        if name:
-            mlflow.set_tag("twinner.registered", name)
+            model_id = str(model.model_id)
+        if not name:
+            return
+        tags = version_tags(self.run_id, self._client.get_run(self.run_id).data.tags, metrics)
+        try:
+            register_version(self._client, name, model_id, self.run_id, description, tags)
+        except UnsupportedModelRegistryStoreURIException:
+            name = "no: the store has no registry"
+        mlflow.set_tag("twinner.registered", name)
 
     def log_page(self, text: str, name: str) -> None:
         """Log a text as an artifact."""
@@ -239,12 +238,12 @@ class TrackedRun:
                 self._client.log_batch(self.run_id, metrics=metrics)
         self._sent.clear()
 
-    def _has_model(self) -> bool:
-        """Whether a resumed run was stopped after it had logged its model, which equals the one of now."""
+    def _logged_model(self) -> str:
+        """The id of the model that a resumed run had logged before it was stopped, which equals the one of now."""
         if not self._resumed:
-            return False
+            return ""
         found = self._client.search_logged_models([self.experiment_id], f"source_run_id = '{self.run_id}'")
-        return any(model.status == LoggedModelStatus.READY for model in found)
+        return next((str(model.model_id) for model in found if model.status == LoggedModelStatus.READY), "")
 
 
 @contextmanager

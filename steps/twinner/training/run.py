@@ -15,9 +15,10 @@ from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.terminal import printable
-from twinner.tracking.registry import check_model_name
+from twinner.tracking.registry import MODEL_CARD, check_model_name
 from twinner.tracking.store import where_to_look
 from twinner.tracking.write import TrackedRun, tracked_run
+from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
 from twinner.training.outputs import results_folder, write_metrics, write_outputs
@@ -96,6 +97,8 @@ def train_and_track(
                 "peak_memory_mb": memory.megabytes,
             }
             write_metrics(results.metrics, epochs, metrics)
+            card = model_card(run.run_id, trainer.framework, settings, corpus, train, predictions, evaluation, metrics)
+            (results.artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
             with phase("log"):
                 serving.write_model(results.model, trainer, corpus.test[0].text if keep_text else None)
                 try:
