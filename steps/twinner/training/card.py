@@ -39,9 +39,10 @@ def model_card(
     values = {name: value for name, value in settings.items() if PARAMETERS[name].affects_scores and value != ""}
     recall = "; ".join(_recall(evaluation.entity_report["entities"]))
     registered = shlex.quote(one_line(f"models:/{settings['model_name'] or 'NAME'}/VERSION"))
+    labels = ", ".join(map(_cell, corpus.labels))
     return f"""# {title} on {_cell(corpus.name)}
 
-{title} finds entities of {len(corpus.labels)} types ({", ".join(map(_cell, corpus.labels))}) in text (language `{corpus.lang}`).
+{title} finds entities of {len(corpus.labels)} types ({labels}) in text (language `{corpus.lang}`).
 
 - F1 on test: {_with_interval(metrics["test_f1"], corpus, predictions)} (precision {metrics["test_precision"]:.4f}, \
 recall {metrics["test_recall"]:.4f}; entities, borders and type must match)
@@ -113,9 +114,7 @@ def _limits(corpus: Corpus, predictions: Sequence[Prediction], metrics: Mapping[
         "The model carries the vocabulary of its training data.",
     ]
     if share := metrics["test_tokenized_otherwise"]:
-        limits.append(
-            f"They are scores on given tokens; it splits {share:.1%} of the test sentences into other tokens."
-        )
+        limits.append(f"The scores are on given tokens; it splits {share:.1%} of the test sentences otherwise.")
     if share := metrics["test_seen_in_train"]:
         limits.append(f"{share:.1%} of the test sentences are also in train.")
     if any(prediction.confidence is None for prediction in predictions):
