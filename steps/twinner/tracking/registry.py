@@ -10,7 +10,6 @@ from pathlib import Path
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from twinner.errors import BadInput, Failure
@@ -72,9 +71,10 @@ def _check_registry(name: str) -> None:
     try:
         # Nothing has this tag, so nothing changes; but it takes the permission that a new version takes.
         mlflow.MlflowClient().delete_registered_model_tag(name, NO_SUCH_TAG)
-    except UnsupportedModelRegistryStoreURIException:
-        print(f"The store has no registry: the model will be logged, not registered as {name}.")
     except MlflowException as error:
+        if lacks_registry(error):
+            print(f"The store has no registry: the model will be logged, not registered as {name}.")
+            return
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return  # the first version will create it
         if error.error_code == "PERMISSION_DENIED":
@@ -86,6 +86,11 @@ def _check_registry(name: str) -> None:
         raise
 
 
+def lacks_registry(error: Exception) -> bool:
+    """Whether MLflow raised this error since the store has no registry."""
+    return isinstance(error, MlflowException) and error.error_code == "FEATURE_DISABLED"
+
+
 def register_version(
     client: mlflow.MlflowClient, name: str, model_id: str, run_id: str, description: str, tags: Mapping[str, str]
 ) -> str:
@@ -93,7 +98,7 @@ def register_version(
 
     A version that this run has already is taken instead, so that this may be called again after any failure.
     description: shortened to what stores take. tags: of the version.
-    Errors: UnsupportedModelRegistryStoreURIException if the store has no registry; other MlflowExceptions.
+    Errors: MlflowException; see `lacks_registry`.
     """
     description = shorten_description(description)
     _create_registered_model(client, name)
@@ -146,6 +151,9 @@ def read_registered_model(name: str) -> RegisteredModel:
         quote = '"' if "'" in name else "'"
         found = _search(client, f"name = {quote}{name}{quote}")
     except MlflowException as error:
+        if lacks_registry(error):
+            remedy = "point MLFLOW_TRACKING_URI, or MLFLOW_REGISTRY_URI, to a store that has one"
+            raise BadInput("the store has no registry, so nothing can be promoted in it", remedy) from None
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise BadInput(f"there is no registered model {name!r}", _suggest(client, name)) from None
         if error.error_code == "PERMISSION_DENIED":

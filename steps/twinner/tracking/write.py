@@ -13,14 +13,13 @@ import mlflow.projects
 from mlflow.entities import LoggedModelStatus, Metric
 from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.models import Model
-from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
 from twinner import serving
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.tracking.datasets import SplitDataset
-from twinner.tracking.registry import MODEL_CARD, register_version, version_tags
+from twinner.tracking.registry import MODEL_CARD, lacks_registry, register_version, version_tags
 from twinner.tracking.store import failure_reason
 
 LONGEST_TAG = 5000  # characters that every store accepts
@@ -162,7 +161,9 @@ class TrackedRun:
         tags = version_tags(self.run_id, self._client.get_run(self.run_id).data.tags, metrics)
         try:
             register_version(self._client, name, model_id, self.run_id, description, tags)
-        except UnsupportedModelRegistryStoreURIException:
+        except MlflowException as error:
+            if not lacks_registry(error):
+                raise
             name = "no: the store has no registry"
         mlflow.set_tag("twinner.registered", name)
 
