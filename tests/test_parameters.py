@@ -12,7 +12,7 @@ from twinner.errors import BadInput
 from twinner.parameters import PARAMETERS, check_parameters
 
 PROJECT = Path(__file__).resolve().parent.parent
-STEPS = ["main", "spacy_train", "sparknlp_train", "report"]
+STEPS = ["main", "spacy_train", "sparknlp_train", "report", "promote"]
 
 # The contract: the parameters of each step in order, with their defaults.
 SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto"}
@@ -65,6 +65,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "metric": "test_f1",
         "log_text": "yes",
         "output": "",
+    },
+    "promote": {
+        "model_name": "",
+        "max_drop": 0.02,
+        "dry_run": "no",
+        "force": "no",
+        "reason": "",
+        "rollback": "no",
     },
 }
 
@@ -146,6 +154,8 @@ def test_log_text_accepts_yes_or_no(step: str) -> None:
         ("dev_fraction", 1.0, "above 0 and below 1"),
         ("test_fraction", math.nan, "above 0 and below 1"),
         ("seed", -1, "a whole number from 0 to 2147483647"),
+        ("max_drop", -0.01, "at least 0 and below 1"),
+        ("max_drop", math.nan, "at least 0 and below 1"),
         ("seed", 2**31, "a whole number from 0 to 2147483647"),
     ],
 )

@@ -63,7 +63,9 @@ PARAMETERS = {
         must="a whole number from 0 to 2147483647",
         is_valid=lambda value: 0 <= value < 2**31,
     ),
-    "model_name": Parameter("name to register the model under; empty: logged, not registered", affects_scores=False),
+    "model_name": Parameter(
+        "the registered model that a training adds a version to; empty: the model is only logged", affects_scores=False
+    ),
     "spark_master": Parameter("any Spark master URL", affects_scores=False),
     "driver_memory": Parameter("memory of the Spark driver such as 4g; auto: from the machine's", affects_scores=False),
     "spark_conf": Parameter("more Spark settings: key=value key=value"),
@@ -81,6 +83,11 @@ PARAMETERS = {
     "metric": Parameter("the metric to rank the runs by"),
     "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
     "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
+    "max_drop": Parameter("how far the F1 of a label with enough mentions may fall", **_SHARE_BELOW_1),
+    "dry_run": Parameter("yes: show the decision and change nothing"),
+    "force": Parameter("yes: promote the best version whatever the gate says; needs a reason"),
+    "reason": Parameter("why force is used; kept as a tag on the version"),
+    "rollback": Parameter("yes: give the alias champion back to the version with the alias previous"),
 }
 
 

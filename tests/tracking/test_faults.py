@@ -81,6 +81,8 @@ def contents_of(run_id: str) -> dict[str, Any]:
     client = mlflow.MlflowClient()
     run = client.get_run(run_id)
     histories = {name: client.get_metric_history(run_id, name) for name in run.data.metrics}
+    assert run.inputs is not None
+    assert run.outputs is not None
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
     return {
         "status": run.info.status,
@@ -92,7 +94,7 @@ def contents_of(run_id: str) -> dict[str, Any]:
         "models": [(str(model.status), sorted(metric.key for metric in model.metrics or ())) for model in models],
         "outputs": [output.model_id for output in run.outputs.model_outputs] == [model.model_id for model in models],
         "model files": [
-            sorted(_files(lambda path, m=m: client.list_logged_model_artifacts(m.model_id, path))) for m in models
+            sorted(_files(partial(client.list_logged_model_artifacts, model.model_id))) for model in models
         ],
     }
 
@@ -181,7 +183,7 @@ def test_a_server_that_is_down_in_mid_epoch_for_a_while_gets_everything(
 
 def down_at_first_epoch(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server go down after the first epoch of the next training."""
-    after_first_epoch(monkeypatch, lambda: (time.sleep(1), proxy.down()))
+    after_first_epoch(monkeypatch, proxy.down)
 
 
 def after_first_epoch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

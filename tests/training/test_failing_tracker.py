@@ -12,6 +12,7 @@ from spacy_train import spacy_train
 from sync import sync
 from twinner.errors import BadInput
 from twinner.training import run as training
+from twinner.training.outputs import write_outputs
 from twinner.training.run import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def test_metrics_refused_for_a_while_arrive_at_the_end(
     change_store: Change, small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_store(REFUSE_EPOCHS)
-    original = training.write_outputs
+    original = write_outputs
 
     def recover(*arguments: object) -> None:
         """Mend the store by the time that the results are written."""

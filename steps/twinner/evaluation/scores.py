@@ -115,11 +115,14 @@ def token_scores(counts: Mapping[str, Counts], prefix: str = "dev_token") -> dic
     return scores
 
 
-def sentence_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> NDArray[np.int64]:
-    """Count entities under the strict scheme: an n by 3 array, per sentence (found, spurious, missed)."""
+def sentence_counts(gold: Sequence[Tags], predicted: Sequence[Tags], label: str = "") -> NDArray[np.int64]:
+    """Count entities under the strict scheme: an n by 3 array, per sentence (found, spurious, missed).
+
+    label: of the entities to count; empty: all.
+    """
     rows = []
-    for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        expected, found = set(entities_of(gold_tags)), set(entities_of(predicted_tags))
+    for pair in zip(gold, predicted, strict=True):
+        expected, found = ({entity for entity in entities_of(tags) if label in ("", entity[2])} for tags in pair)
         rows.append((len(expected & found), len(found - expected), len(expected - found)))
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 

@@ -21,13 +21,14 @@ from mlflow.entities import (
     Param,
     RunTag,
 )
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from tqdm import tqdm
 
 from twinner.errors import Undelivered
 from twinner.tracking.journal import FILES, MODEL, Entry, Journal
 from twinner.tracking.opening import own_retries
-from twinner.tracking.registry import register_version
+from twinner.tracking.registry import lacks_registry, register_version
 from twinner.tracking.store import failure_reason, is_file_store, masked_uri
 
 WAIT = 60.0  # seconds without an answer after which the end of a run stops waiting; TWINNER_TRACKING_WAIT
@@ -176,8 +177,7 @@ class Delivery:
                 make = Param if entry.kind == "params" else RunTag
                 lists[entry.kind] += [make(name, value) for name, value in entry.value.items()]
         lists["metrics"] = self._without_sent(lists["metrics"])
-        tags = {tag.key: tag for tag in lists["tags"]}  # the last value counts
-        lists["tags"] = list(tags.values())
+        lists["tags"] = list({tag.key: tag for tag in lists["tags"]}.values())  # the last value counts
         while any(lists.values()):
             metrics, params, tags = (lists[kind][:most] for kind, most in LARGEST_BATCH.items())
             self._client.log_batch(self._run_id, metrics, params, tags)
@@ -239,7 +239,14 @@ class Delivery:
         for entry in self._journal.pending("registration"):
             if self._journal.pending(MODEL):
                 return
-            register_version(self._client, model_id=self._model().model_id, run_id=self._run_id, **entry.value)
+            registered = entry.value["name"]
+            try:
+                register_version(self._client, model_id=self._model().model_id, run_id=self._run_id, **entry.value)
+            except MlflowException as error:
+                if not lacks_registry(error):
+                    raise
+                registered = "no: the store has no registry"
+            self._client.set_tag(self._run_id, "twinner.registered", registered)
             self._mark(entry)
 
     def _send_end(self) -> None:

@@ -194,6 +194,23 @@ def find_training_runs(experiments: str = "", filter: str = "", metric: str = ""
     return sorted(runs, key=lambda run: run.started, reverse=True)
 
 
+def read_runs(ids: Sequence[str]) -> dict[str, Run]:
+    """Read runs by id; those that are gone, deleted, or not to be read are left out. Their experiment is not named."""
+    client = mlflow.MlflowClient()
+
+    def read(run_id: str) -> StoredRun | None:
+        try:
+            return client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED"):
+                return None
+            raise
+
+    with ThreadPoolExecutor(MAX_REQUESTS) as pool:
+        found = list(pool.map(read, ids))
+    return {run.info.run_id: _plain(run, {}) for run in found if run and run.info.lifecycle_stage == "active"}
+
+
 def kept_epoch_metric(metric: str) -> str:
     """Return the metric to rank by: for a score of each epoch on dev, the score of the epoch whose model was kept."""
     return f"best_{metric}" if metric.startswith("dev_") else metric

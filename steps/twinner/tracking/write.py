@@ -25,6 +25,7 @@ from twinner.tracking.delivery import Delivery, say, tracking_wait
 from twinner.tracking.journal import FILES, MODEL, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
+from twinner.tracking.registry import shorten_description, version_tags
 from twinner.tracking.store import PATIENCE, store_address, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
@@ -50,6 +51,7 @@ class TrackedRun:
         Errors: BadInput if the store does not answer, or if another process is at the resumed run.
         """
         self._client = mlflow.MlflowClient()
+        self._step = step
         self._resumed = bool(resume)
         self._is_open = not resume
         self._stand_in = os.environ.pop("MLFLOW_RUN_ID", "") if resume else ""
@@ -132,20 +134,20 @@ class TrackedRun:
         if new := self._new_metrics(values, step):
             self.journal.add("metrics", new)
 
-    def log_results(
-        self, metrics: Mapping[str, float], model_name: str, version_tags: Mapping[str, str], description: str
-    ) -> None:
+    def log_results(self, metrics: Mapping[str, float], model_name: str, card: str) -> None:
         """Log what a training has produced: the files in the journal's `artifacts` and `model`, and the final metrics.
 
-        metrics: logged without a step, for the run and its model. model_name: registers the model unless it is empty,
-        with these tags and this description in Markdown.
+        metrics: logged without a step, for the run and its model. model_name: registers the model unless it is empty.
+        card: describes the run, and the registered version, in Markdown.
         """
         self.journal.add("final", self._new_metrics(metrics, 0))
+        name = f"{self._step} {metrics['test_f1']:.3f}"
+        self.set_tags({"mlflow.note.content": shorten_description(card), **_run_name(self._run, name)})
         self.journal.add(FILES, "")
         if model_name:
-            values = {"name": model_name, "tags": dict(version_tags), "description": description}
-            self.journal.add("registration", values)
-            self.set_tags({"twinner.registered": model_name})
+            tags = {name: value for entry in self.journal.entries("tags") for name, value in entry.value.items()}
+            tags = version_tags(self.run_id, self._run.data.tags | tags, metrics)
+            self.journal.add("registration", {"name": model_name, "tags": tags, "description": card})
         self.journal.add(MODEL, self.model_uri)
 
     @property
@@ -290,8 +292,8 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
 
 def _run_name(run: Run, name: str) -> dict[str, str]:
     """The tag that names a run, unless the user has named it: MLflow's own names say nothing."""
-    is_made_up = re.fullmatch(r"[a-z]+-[a-z]+-\d{1,3}", run.info.run_name or "")
-    return {"mlflow.runName": name} if is_made_up or not run.info.run_name else {}
+    is_ours_or_made_up = re.fullmatch(r"[a-z]+-[a-z]+-\d{1,3}|[a-z]+(_train)?", run.info.run_name or "")
+    return {"mlflow.runName": name} if is_ours_or_made_up or not run.info.run_name else {}
 
 
 def _deliver_earlier_runs() -> None:

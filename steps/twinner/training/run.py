@@ -16,9 +16,10 @@ from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.secrets import refuse_secrets
 from twinner.terminal import printable
-from twinner.tracking.registry import check_model_name
+from twinner.tracking.registry import MODEL_CARD, check_model_name
 from twinner.tracking.store import check_store, where_to_look
 from twinner.tracking.write import TrackedRun, tracked_run
+from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
 from twinner.training.outputs import write_outputs
@@ -99,9 +100,11 @@ def train_and_track(
                 "test_seen_in_train": corpus.test_seen_in_train,
                 "peak_memory_mb": memory.megabytes,
             }
+            card = model_card(run.run_id, trainer.framework, settings, corpus, train, predictions, evaluation, metrics)
+            (artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
             with phase("log"):
                 serving.write_model(model, trainer, corpus.test[0].text if keep_text else None)
-                run.log_results(metrics, settings["model_name"], {}, "")
+                run.log_results(metrics, settings["model_name"], card)
                 if export:
                     export_results(export, artifacts, model)
         finally:
