@@ -1,4 +1,4 @@
-"""What tracking costs: a spaCy training against a server that answers in 50 ms, and the same against a local SQLite file.
+"""What tracking costs: a spaCy training against a server that answers in 50 ms, and against a local SQLite file.
 
 Run it with the project's environment on an idle machine: `python benchmarks/tracking.py [PAIRS]`. It prints the seconds
 of each pair of runs, the requests of a run, and what eight runs at once against one server have stored.
