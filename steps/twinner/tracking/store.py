@@ -223,7 +223,7 @@ def _open_database(uri: str) -> None:
         problem = f"the database driver of {masked_uri()} is not installed ({failure_reason(error)})"
         raise StoreUnusable(problem, f"pip install {name}" + (", and name it in the URI" if name else "")) from error
     if url.get_backend_name() != "sqlite":
-        within(PATIENCE + 1, lambda: _revision(engine))
+        within(PATIENCE + 1, lambda: engine.connect().close())
         _open_tables(engine)
         return
     if not url.database or url.database == ":memory:":
