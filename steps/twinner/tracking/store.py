@@ -163,6 +163,20 @@ def masked_uri() -> str:
     return mask_secrets(mlflow.get_tracking_uri())
 
 
+def is_file_store(uri: str) -> bool:
+    """Whether a tracking URI is a plain folder rather than a database or a server."""
+    return "://" not in uri or uri.startswith("file:")
+
+
+def store_address() -> str:
+    """Return the URI of the store without password, absolute, so that the same store has the same address anywhere."""
+    uri = masked_uri()
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
+        return f"{prefix}{Path(uri.removeprefix(prefix)).absolute()}"
+    return uri if "://" in uri or uri.startswith("file:") else Path(uri).absolute().as_uri()
+
+
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what a call returns, or raise TimeoutError after so many seconds; the call then goes on in the background.
 
@@ -197,9 +211,8 @@ def _one_retry() -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            os.environ.pop(name, None)
+            if value is not None:
                 os.environ[name] = value
 
 
