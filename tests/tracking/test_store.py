@@ -205,6 +205,14 @@ def test_one_bad_answer_is_forgiven(tracker: int, login: None, monkeypatch: pyte
         assert fault.hits == 1
 
 
+def test_a_slow_server_is_no_failure(tracker: int, login: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultProxy(tracker) as proxy:
+        proxy.delay(3)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
+        check_store()
+        assert proxy.requests.total() > 2  # of which each may take its time
+
+
 def test_databases_are_refused_with_a_remedy(
     maria: Database, postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

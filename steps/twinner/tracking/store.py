@@ -42,6 +42,7 @@ TIMEOUT_ARGUMENT = {  # by driver
 }
 WHERE = "check that it is running and that MLFLOW_TRACKING_URI points to it"
 LOGIN = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+PERMISSION = "ask for EDIT on the experiment, or set MLFLOW_EXPERIMENT_NAME to one of your own"
 AWS_LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile in ~/.aws, to one that may write there"
 
 T = TypeVar("T")
@@ -70,9 +71,9 @@ def check_store() -> None:
         try:
             if _dialect(uri) in DATABASES:
                 _open_database(uri)
-            else:
-                _answer(lambda: mlflow.MlflowClient().search_experiments(max_results=1))
-            artifacts = _answer(_artifact_place)
+            elif _dialect(uri) not in ("", "file"):
+                within(PATIENCE + 1, lambda: mlflow.MlflowClient().search_experiments(max_results=1))
+            artifacts = _artifact_place()
         except BadInput:
             raise
         except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
@@ -116,9 +117,9 @@ def check_artifacts(uri: str) -> None:
         if scheme in ("", "file"):
             _try_folder(Path(url2pathname(urlsplit(uri).path) if scheme else uri))
         elif scheme == "s3":
-            _answer(lambda: _try_bucket(uri))
+            within(3 * PATIENCE, lambda: _try_bucket(uri))
         elif scheme in ("mlflow-artifacts", "http", "https"):
-            _answer(lambda: mlflow.artifacts.list_artifacts(artifact_uri=uri))
+            mlflow.artifacts.list_artifacts(artifact_uri=f"{uri}/.twinner")  # nothing, rather than all runs
     except BadInput:
         raise
     except (MlflowException, OSError) as error:
@@ -162,6 +163,20 @@ def masked_uri() -> str:
     return mask_secrets(mlflow.get_tracking_uri())
 
 
+def is_file_store(uri: str) -> bool:
+    """Whether a tracking URI is a plain folder rather than a database or a server."""
+    return "://" not in uri or uri.startswith("file:")
+
+
+def store_address() -> str:
+    """Return the URI of the store without password, absolute, so that the same store has the same address anywhere."""
+    uri = masked_uri()
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
+        return f"{prefix}{Path(uri.removeprefix(prefix)).absolute()}"
+    return uri if "://" in uri or uri.startswith("file:") else Path(uri).absolute().as_uri()
+
+
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what a call returns, or raise TimeoutError after so many seconds; the call then goes on in the background.
 
@@ -186,11 +201,6 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     return results[0]
 
 
-def _answer(call: Callable[[], T]) -> T:
-    """Let a server answer in time. A local store needs no limit, and databases have had theirs when connecting."""
-    return call() if _dialect(mlflow.get_tracking_uri()) in ("", "file", *DATABASES) else within(PATIENCE + 1, call)
-
-
 @contextlib.contextmanager
 def _one_retry() -> Iterator[None]:
     """Let MLflow repeat a request once during the block, rather than for minutes."""
@@ -201,9 +211,8 @@ def _one_retry() -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            os.environ.pop(name, None)
+            if value is not None:
                 os.environ[name] = value
 
 
@@ -227,7 +236,7 @@ def _open_database(uri: str) -> None:
         problem = f"the database driver of {masked_uri()} is not installed ({failure_reason(error)})"
         raise StoreUnusable(problem, f"pip install {name}" + (", and name it in the URI" if name else "")) from error
     if url.get_backend_name() != "sqlite":
-        within(PATIENCE + 1, lambda: _revision(engine))
+        within(PATIENCE + 1, lambda: engine.connect().close())
         _open_tables(engine)
         return
     if not url.database or url.database == ":memory:":
@@ -406,7 +415,7 @@ def _explain_server(error: Exception) -> tuple[str, str]:
     if status := re.search(r"error code (\d{3})|too many (\d{3}) error", text):
         code = status[1] or status[2]
         if code in ("401", "403"):
-            return f"it answered {code}, no permission", LOGIN
+            return f"it answered {code}, no permission", LOGIN if code == "401" else PERMISSION
         if code.startswith("4") and code != "429":
             return f"it answered {code}, so it is no MLflow server", WHERE
         return f"it answered {code}", "look into the server's log, or try again later"

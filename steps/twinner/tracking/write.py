@@ -26,7 +26,7 @@ from twinner.tracking.journal import FILES, MODEL, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
-from twinner.tracking.store import PATIENCE, store_address, within
+from twinner.tracking.store import store_address, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed
@@ -287,7 +287,7 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
         client.set_terminated(run_id, status)
 
     with suppress(Exception):  # the store may be what failed, and the first error is the one to tell
-        within(PATIENCE, fail)
+        within(SHORT_WAIT, fail)
 
 
 def _run_name(run: Run, name: str) -> dict[str, str]:
