@@ -435,16 +435,3 @@ def _explain_server(error: Exception) -> tuple[str, str]:
     if getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
         return failure_reason(error), LOGIN
     return failure_reason(error), WHERE
-
-
-def is_file_store(uri: str) -> bool:
-    """Whether a tracking URI is a plain folder rather than a database or a server."""
-    return _dialect(uri) in ("", "file")
-
-
-def store_address() -> str:
-    """Return the URI of the store without secrets, absolute, so that the same store has the same address anywhere."""
-    uri, prefix = masked_uri(), "sqlite:///"
-    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
-        return f"{prefix}{Path(uri.removeprefix(prefix)).absolute()}"
-    return Path(uri).absolute().as_uri() if _dialect(uri) == "" else uri
