@@ -39,6 +39,11 @@ class SplitDataset(MetaDataset):
         return super().to_dict() | {"profile": json.dumps(self.profile)}
 
 
+def dataset_inputs(corpus: Corpus) -> dict[str, dict[str, str]]:
+    """The splits of a corpus as MLflow stores them, by context: `train`, `dev` and `test`."""
+    return {split: SplitDataset(corpus, split).to_dict() for split in ("train", "dev", "test")}
+
+
 def _source(place: str) -> DatasetSource:
     """The source of a dataset, from a path or a URL."""
     kind = "http" if place.startswith(("http://", "https://")) else "local"

@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
@@ -57,3 +58,17 @@ def masked_uri() -> str:
     """Return the URI of the store with any password masked."""
     uri = mlflow.get_tracking_uri()
     return make_url(uri).render_as_string(hide_password=True) if "://" in uri and not uri.startswith("file:") else uri
+
+
+def is_file_store(uri: str) -> bool:
+    """Whether a tracking URI is a plain folder rather than a database or a server."""
+    return "://" not in uri or uri.startswith("file:")
+
+
+def store_address() -> str:
+    """Return the URI of the store without password, absolute, so that the same store has the same address anywhere."""
+    uri = masked_uri()
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
+        return f"{prefix}{Path(uri.removeprefix(prefix)).absolute()}"
+    return uri if "://" in uri or uri.startswith("file:") else Path(uri).absolute().as_uri()
