@@ -250,13 +250,10 @@ class Delivery:
             return
         if self._journal.is_delivered("told of failure"):
             self._delete_error()
-        if error := end.value["error"]:
-            self._client.set_tag(self._run_id, "twinner.error", error)
-        self._client.set_terminated(self._run_id, end.value["status"], end.time)
-        if stand_in := end.value.get("stand_in"):
-            if error:
-                self._client.set_tag(stand_in, "twinner.error", error)
-            self._client.set_terminated(stand_in, end.value["status"], end.time)
+        for run_id in end.value["runs"]:
+            if error := end.value["error"]:
+                self._client.set_tag(run_id, "twinner.error", error)
+            self._client.set_terminated(run_id, end.value["status"], end.time)
         self._mark(end)
 
     def _tell_store_of_failure(self) -> None:
@@ -265,11 +262,12 @@ class Delivery:
         if end is None:
             return
         words = end.value["error"] or f"not everything has arrived in MLflow ({self.reason}); `sync` delivers the rest"
+        status = "FAILED" if end.value["status"] == "FINISHED" else end.value["status"]
         try:
-            self._client.set_tag(self._run_id, "twinner.error", words)
-            self._journal.mark("told of failure")
-            status = "FAILED" if end.value["status"] == "FINISHED" else end.value["status"]
-            self._client.set_terminated(self._run_id, status, end.time)
+            for run_id in end.value["runs"]:
+                self._client.set_tag(run_id, "twinner.error", words)
+                self._journal.mark("told of failure")
+                self._client.set_terminated(run_id, status, end.time)
         except Exception:  # it can't: the run stays RUNNING there until `sync` ends it
             return
 

@@ -139,6 +139,12 @@ class Journal:
         """What an earlier process saved of a finished training; missing if there was none."""
         return self.folder / "trained"
 
+    def remove_files(self) -> None:
+        """Remove what an earlier process has left in `artifacts` and `model`."""
+        for folder in (self.artifacts, self.model):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.artifacts.mkdir()
+
     def add(self, kind: str, value: Any, at: int | None = None) -> None:
         """Append an entry, safe on disk when this returns. at: its time in milliseconds; default: now."""
         with self._guard:

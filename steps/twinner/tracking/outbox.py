@@ -93,8 +93,8 @@ def _deliver_claimed(journal: Journal) -> Outcome:
     stopped = not journal.is_complete and journal.end is None
     try:
         if journal.end is None:  # its process was killed
-            end = {"status": "FINISHED", "error": ""} if not stopped else {"status": "FAILED", "error": KILLED}
-            journal.add("end", end, at=journal.last_time)
+            status, words = ("FAILED", KILLED) if stopped else ("FINISHED", "")
+            journal.add("end", {"status": status, "error": words, "runs": [about.run_id]}, at=journal.last_time)
         Delivery(journal, client, is_new=False).finish(tracking_wait())
     except Undelivered as error:
         return Outcome(about.run_id, "waiting", about.step, str(error))

@@ -50,6 +50,7 @@ class TrackedRun:
         """
         self._client = mlflow.MlflowClient()
         self._resumed = bool(resume)
+        self._is_open = not resume
         self._stand_in = os.environ.pop("MLFLOW_RUN_ID", "") if resume else ""
         self._run = persist(lambda: self._client.get_run(resume)) if resume else open_run(self._client, step)
         self._logged_params = set(self._run.data.params)
@@ -62,7 +63,9 @@ class TrackedRun:
         if self._stand_in:
             for tag, value in (("twinner.step", step), ("twinner.resumed", resume)):
                 persist(lambda tag=tag, value=value: self._client.set_tag(self._stand_in, tag, value))  # type: ignore[misc]
-        if not resume:
+        if resume:
+            self.journal.remove_files()
+        else:
             self.set_tags({"twinner.step": step, **_run_name(self._run, step)})
         if in_background:
             self._delivery.start()
@@ -101,6 +104,7 @@ class TrackedRun:
         if self._resumed:
             self._check_digests(corpus)
             self.journal.add("reopened", self.run_id)
+            self._is_open = True
         self.log_params({"training_size": training_size, "dev_size": len(corpus.dev), "test_size": len(corpus.test)})
         self.set_tags(
             {
@@ -183,7 +187,8 @@ class TrackedRun:
         error: why it failed. wait: see `Delivery.finish`; by default TWINNER_TRACKING_WAIT.
         Errors: Undelivered; what is missing then waits in the outbox.
         """
-        self.journal.add("end", {"status": status, "error": error[:LONGEST_TAG], "stand_in": self._stand_in})
+        runs = [*([self.run_id] if self._is_open else []), *([self._stand_in] if self._stand_in else [])]
+        self.journal.add("end", {"status": status, "error": error[:LONGEST_TAG], "runs": runs})
         try:
             self._delivery.finish(tracking_wait() if wait is None else wait)
         except Undelivered as undelivered:
@@ -247,6 +252,8 @@ def tracked_run(
         if interrupted:
             _ignore_interrupts()
         status = "KILLED" if interrupted else "FAILED"
+        if run.journal.is_trained and not run.journal.is_complete:
+            error.add_note(f"the training is kept: resume={run.run_id} finishes it")
         try:
             run.end(status, _stored_words(error, keep_text), min(SHORT_WAIT, tracking_wait()))
         except Undelivered as second:  # the first error is the one to report
