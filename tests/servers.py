@@ -180,8 +180,8 @@ class Postgres(Database):
 
 
 @contextmanager
-def mariadb(folder: Path, settings: Path = PROJECT / "tracking/my.cnf", user: str = USER) -> Iterator[MariaDb]:
-    """Start MariaDB with a user and, unless the user has another name, a database `mlflow`."""
+def mariadb(folder: Path, settings: Path = PROJECT / "tracking/my.cnf", empty: bool = False) -> Iterator[MariaDb]:
+    """Start MariaDB with a database `mlflow`, or empty, without the user `twinner`."""
     data = folder / "data"
     data.mkdir(parents=True)
     port = free_port()
@@ -195,8 +195,8 @@ def mariadb(folder: Path, settings: Path = PROJECT / "tracking/my.cnf", user: st
     command += ["--pid-file=pid", "--bind-address=127.0.0.1", f"--port={port}", "--innodb-flush-log-at-trx-commit=2"]
     server = MariaDb(command, port, folder, scheme="mysql+pymysql", query="?charset=utf8mb4")
     with running(server):
-        server.administer(f"CREATE USER '{user}'@'%' IDENTIFIED BY '{PASSWORD}'")
-        if user == USER:
+        if not empty:
+            server.administer(f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'")
             server.new_database("mlflow")
         yield server
 

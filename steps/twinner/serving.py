@@ -47,13 +47,15 @@ def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
     native = importlib.import_module(f"mlflow.{framework.flavor}")
     if hasattr(native, "_HadoopFileSystem"):
         native._HadoopFileSystem._filesystem = None  # else MLflow uses the one of an earlier session, which may be gone
+    # All loaders: a process that loads models of both frameworks imports this package from the first of them.
+    loaders = [any_framework.loader for any_framework in FRAMEWORKS.values()]
     model = Model()
     with tempfile.TemporaryDirectory() as code:
         native.save_model(
             trainer.pipeline(),
             path=str(folder),
             mlflow_model=model,
-            code_paths=[str(_copy_modules(Path(code), __name__, framework.loader))],
+            code_paths=[str(_copy_modules(Path(code), __name__, *loaders))],
             pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *framework.requirements)],
             signature=SIGNATURE,
             input_example=None if example is None else pd.DataFrame({"text": [example]}),
