@@ -1,11 +1,15 @@
-"""Take the screenshots of a report for the README and docs/report.md.
+"""Take the screenshots for the README and docs/: of a report, and of MLflow's pages.
 
     python docs/screenshot.py report.html docs
+    python docs/screenshot.py http://127.0.0.1:5000 docs
 
 report.html is a report with both frameworks and logged text, such as `-P output=report.html` writes it. The folder gets
 report.png (the winner and the table), disagreements.png, and the first section as report-1280-light.png,
-report-1280-dark.png, report-390-light.png and report-390-dark.png, each below 200 kB. Needs the package playwright and
-an installed Chromium.
+report-1280-dark.png, report-390-light.png and report-390-dark.png.
+
+From an MLflow server with a registered model that has a champion it gets run.png (the champion's run), curves.png (its
+metrics) and model.png (the versions). Each picture is below 200 kB. Needs the package playwright and an installed
+Chromium.
 """
 
 import shutil
@@ -14,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import mlflow
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -22,6 +27,10 @@ SECTION_END = "document.querySelector('main > section').getBoundingClientRect().
 VIEWER_TOP = "document.querySelector('.viewer > summary').click() ?? document.querySelector('.viewer').offsetTop - 10"
 THIRD_END = "document.querySelector('.viewer article:nth-of-type(3)').getBoundingClientRect().bottom"
 TABLE_END = "document.querySelector('main > section .scroll').getBoundingClientRect().bottom"
+CLOSE_ASSISTANT = """
+  localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+  localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+"""
 
 
 def take(
@@ -50,19 +59,52 @@ def compress(picture: Path) -> None:
             return
 
 
-def main(page: Path, folder: Path) -> None:
-    """Take all screenshots."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+def take_report(browser: Any, page: Path, folder: Path) -> None:
+    """Take all screenshots of a report."""
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    take(browser, page, folder / "report.png", 1280, "light", TABLE_END)
+    take(browser, page, folder / "disagreements.png", 1280, "light", THIRD_END, VIEWER_TOP)
+    for width in (1280, 390):
+        for scheme in schemes:
+            take(browser, page, folder / f"report-{width}-{scheme}.png", width, scheme, SECTION_END)
+
+
+def take_mlflow(browser: Any, uri: str, folder: Path) -> None:
+    """Take all screenshots of the pages of an MLflow server."""
+    client = mlflow.MlflowClient(uri)
+    model = next(model for model in client.search_registered_models() if "champion" in model.aliases)
+    run = client.get_run(client.get_model_version_by_alias(model.name, "champion").run_id).info
+    of_run = f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(CLOSE_ASSISTANT)
+
+    def shoot(name: str, address: str, shown: str, click: str = "") -> None:
+        tab = context.new_page()
+        tab.goto(address)
+        if click:
+            tab.get_by_role("button", name=click).click()
+        tab.locator(shown).first.wait_for()
+        tab.wait_for_timeout(3000)  # the rest of the page, and the ends of transitions
+        tab.screenshot(path=folder / name)
+        compress(folder / name)
+        tab.close()
+
+    shoot("run.png", of_run, "td:has-text('0.')", "Show more")
+    shoot("curves.png", f"{of_run}/model-metrics", "svg.main-svg .scatterlayer path")
+    shoot("model.png", f"{uri}/#/models/{model.name}", "a:text-is('Version 2')")
+
+
+def main(source: str, folder: Path) -> None:
+    """Take all screenshots of a report's file, or of the MLflow server at an address."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        take(browser, page, folder / "report.png", 1280, "light", TABLE_END)
-        take(browser, page, folder / "disagreements.png", 1280, "light", THIRD_END, VIEWER_TOP)
-        for width in (1280, 390):
-            for scheme in schemes:
-                take(browser, page, folder / f"report-{width}-{scheme}.png", width, scheme, SECTION_END)
+        if source.startswith("http"):
+            take_mlflow(browser, source, folder)
+        else:
+            take_report(browser, Path(source), folder)
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -36,7 +36,7 @@ def report(
         files = {"report.html": built.html, "summary.json": built.summary, "runs.csv": built.runs}
         if output:
             write_output(output, files)
-        run.log_pages(files)
+        run.log_pages(files, description=built.markdown)
     print(built.markdown)
     print()
     print(f"{'page':<11}report.html of run {run.run_id}{f', also {output}' if output else ''}")

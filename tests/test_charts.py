@@ -20,7 +20,7 @@ def epochs(count: int) -> tuple[list[float], list[dict[str, float]]]:
             "dev_token_precision": 1 - 0.5 / number,
             "dev_token_recall": 1 - 0.7 / number,
             "dev_token_f1": 1 - 0.6 / number,
-            "dev_token_macro_f1": 1 - 0.8 / number,
+            "dev/token_macro_f1": 1 - 0.8 / number,
         }
         for number in range(1, count + 1)
     ]

@@ -60,7 +60,7 @@ def draw_training_charts(
         (
             "macromicroavg.jpg",
             "Token-level F1 on dev: micro and macro average",
-            {"Micro average": "dev_token_f1", "Macro average": "dev_token_macro_f1"},
+            {"Micro average": "dev_token_f1", "Macro average": "dev/token_macro_f1"},
         ),
     ):
         curves = {name: [epoch.get(metric, np.nan) for epoch in scores] for name, metric in metrics.items()}

@@ -65,15 +65,15 @@ def test_strict_needs_boundaries_and_label(evaluation: Evaluation) -> None:
 
 def test_partial_ignores_label_and_halves_overlap(evaluation: Evaluation) -> None:
     # Exact boundaries: Mira, Bad Tölz, both Ulm (of any type) = 4; Otto for Otto Lang counts half: 4.5.
-    assert evaluation.metrics["test_partial_precision"] == pytest.approx(4.5 / 6)
-    assert evaluation.metrics["test_partial_recall"] == pytest.approx(4.5 / 5)
+    assert evaluation.metrics["test/partial_precision"] == pytest.approx(4.5 / 6)
+    assert evaluation.metrics["test/partial_recall"] == pytest.approx(4.5 / 5)
     assert evaluation.metrics["test_partial_f1"] == pytest.approx(9 / 11)  # 2 * 4.5 / (6 + 5)
 
 
 def test_type_needs_label_and_overlap(evaluation: Evaluation) -> None:
     # Mira, Bad Tölz, Otto for Otto Lang, the second Ulm = 4; the first Ulm has another type.
-    assert evaluation.metrics["test_type_precision"] == pytest.approx(4 / 6)
-    assert evaluation.metrics["test_type_recall"] == pytest.approx(4 / 5)
+    assert evaluation.metrics["test/type_precision"] == pytest.approx(4 / 6)
+    assert evaluation.metrics["test/type_recall"] == pytest.approx(4 / 5)
     assert evaluation.metrics["test_type_f1"] == pytest.approx(8 / 11)  # 2 * 4 / (6 + 5)
 
 
@@ -166,12 +166,12 @@ def test_strict_scores_match_seqeval(seed: int) -> None:
         tuple(rng.choice(pair) for pair in zip(tags, random_tags(rng, len(tags), valid=False), strict=True))
         for tags in gold
     ]
-    scores = entity_scores(gold, predicted, ["LOC", "ORG", "PER"], prefix="dev")
+    scores = entity_scores(gold, predicted, ["LOC", "ORG", "PER"])
     lists = [list(map(list, gold)), list(map(list, predicted))]
     assert scores["dev_precision"] == pytest.approx(precision_score(*lists))
     assert scores["dev_recall"] == pytest.approx(recall_score(*lists))
     assert scores["dev_f1"] == pytest.approx(f1_score(*lists))
-    by_label = [scores[f"dev_f1_{label}"] for label in ("LOC", "ORG", "PER")]
+    by_label = [scores[f"dev/f1_{label}"] for label in ("LOC", "ORG", "PER")]
     assert by_label == pytest.approx(list(f1_score(*lists, average=None)))
     test = [Sentence.from_tokens(["x"] * len(tags), tags) for tags in gold]
     evaluation = evaluate(test, test, predicted, ["LOC", "ORG", "PER"])
@@ -205,7 +205,7 @@ def test_token_scores_match_sklearn(seed: int) -> None:
 
     names = ("precision", "recall", "f1")
     assert [scores[f"dev_token_{name}"] for name in names] == pytest.approx(expected(inside, "micro"))
-    assert scores["dev_token_macro_f1"] == pytest.approx(expected(inside, "macro")[2])
+    assert scores["dev/token_macro_f1"] == pytest.approx(expected(inside, "macro")[2])
     for label in ("LOC", "ORG", "PER"):
         of_label = [tag for tag in inside if tag[2:] == label]
         assert scores[f"dev_token_f1_{label}"] == pytest.approx(expected(of_label, "micro")[2])
@@ -218,12 +218,12 @@ def test_dev_scores_cover_entities_and_tokens() -> None:
             "dev_precision": 1 / 2,
             "dev_recall": 1 / 2,
             "dev_f1": 1 / 2,
-            "dev_f1_LOC": 0,
-            "dev_f1_PER": 1,
+            "dev/f1_LOC": 0,
+            "dev/f1_PER": 1,
             "dev_token_precision": 2 / 2,
             "dev_token_recall": 2 / 3,
             "dev_token_f1": 4 / 5,
-            "dev_token_macro_f1": (1 + 0 + 1) / 3,
+            "dev/token_macro_f1": (1 + 0 + 1) / 3,
             "dev_token_f1_LOC": 2 / 3,
             "dev_token_f1_PER": 1,
         }

@@ -18,8 +18,8 @@ SETTINGS = {"model_name": "", "corpus": "c", "drop_rate": 0.2, "config": "", "ex
 METRICS = {
     "best_dev_f1": 0.75,
     "best_epoch": 3.0,
-    "test_tokenized_otherwise": 0.0,
-    "test_seen_in_train": 0.0,
+    "test/tokenized_otherwise": 0.0,
+    "test/seen_in_train": 0.0,
 }
 
 
@@ -87,14 +87,14 @@ def test_tells_how_to_serve_a_registered_name() -> None:
 
 def test_tells_limits_that_the_scores_show() -> None:
     assert "% of the test sentences" not in card()
-    assert "- 12.5% of the test sentences are also in train." in card(test_seen_in_train=0.125)
-    assert "it splits 25.0% of the test sentences otherwise." in card(test_tokenized_otherwise=0.25)
+    assert "- 12.5% of the test sentences are also in train." in card(**{"test/seen_in_train": 0.125})
+    assert "it splits 25.0% of the test sentences otherwise." in card(**{"test/tokenized_otherwise": 0.25})
     assert "It gives no confidence." in card()
 
 
 def test_odd_names_break_no_markup() -> None:
     text = card(name="a|b\n# c <script>")
-    assert text.splitlines()[0] == "# spaCy on a\\|b # c &lt;script>"
+    assert text.splitlines()[0] == "# spaCy on a\\|b # c &lt;script>: F1 0.800"
 
 
 @pytest.fixture(scope="module")

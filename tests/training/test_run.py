@@ -36,8 +36,8 @@ FINAL_METRICS = {
     "best_dev_recall",
     "best_dev_f1",
     "best_epoch",
-    "test_seen_in_train",
-    "test_tokenized_otherwise",
+    "test/seen_in_train",
+    "test/tokenized_otherwise",
     *COST_METRICS,
 }
 

@@ -5,6 +5,7 @@ entity is correct if its boundaries and its label both match. Token level: sciki
 tags. Scores range from 0 to 1; a score with an empty denominator is 0.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Tags = Sequence[str]  # the tags of one sentence
 Counts = tuple[int, int, int]  # true positives, false positives, false negatives
 CHUNK_SIZE = 100  # tokens; nervaluate compares all pairs of entities in a sentence, so long sentences are split
 SCHEMES = {"strict": "", "partial": "partial_", "ent_type": "type_"}  # nervaluate's name -> infix of our metric names
+CONTRACT = r"(dev|test)_(precision|recall|f1)|test_(partial|type)_f1|test_f1_.+"  # names that stay as they are
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def evaluate(
     results = _entity_results(gold, predicted, SCHEMES, labels)
     metrics: dict[str, float] = {}
     for scheme, infix in SCHEMES.items():
-        metrics |= _metrics_of(results[scheme], f"test_{infix}")
+        metrics |= _metrics_of(results[scheme], "test", infix)
     flat_gold = [tag for tags in gold for tag in tags]
     flat_predicted = [tag for tags in predicted for tag in tags]
     report = classification_report(flat_gold, flat_predicted, output_dict=True, zero_division=0)
@@ -73,15 +75,13 @@ def evaluate(
 
 
 def dev_scores(gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str]) -> dict[str, float]:
-    """Return entity-level and token-level dev scores: `dev_f1`, …, `dev_token_f1`, …, overall and by label."""
+    """Return the dev scores of entities and of tokens, overall and by label; see `entity_scores`, `token_scores`."""
     return entity_scores(gold, predicted, labels) | token_scores(token_counts(gold, predicted))
 
 
-def entity_scores(
-    gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str], prefix: str = "dev"
-) -> dict[str, float]:
-    """Return strict precision, recall and F1 of entities, and F1 by label: `dev_f1`, `dev_f1_LOC`, …."""
-    return _metrics_of(_entity_results(gold, predicted, ["strict"], labels)["strict"], f"{prefix}_")
+def entity_scores(gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str]) -> dict[str, float]:
+    """Return strict precision, recall and F1 of entities, and F1 by label: `dev_f1`, `dev/f1_LOC`, …."""
+    return _metrics_of(_entity_results(gold, predicted, ["strict"], labels)["strict"], "dev")
 
 
 def token_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, Counts]:
@@ -99,19 +99,19 @@ def token_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, C
     }
 
 
-def token_scores(counts: Mapping[str, Counts], prefix: str = "dev_token") -> dict[str, float]:
+def token_scores(counts: Mapping[str, Counts]) -> dict[str, float]:
     """Compute token-level scores from counts by tag (true positives, false positives, false negatives).
 
     Micro averages over all tags but `O` (`dev_token_precision`, `dev_token_recall`, `dev_token_f1`), the mean F1 over
-    those tags (`dev_token_macro_f1`), and for each label the micro F1 of its `B-` and `I-` tags (`dev_token_f1_LOC`).
+    those tags (`dev/token_macro_f1`), and for each label the micro F1 of its `B-` and `I-` tags (`dev_token_f1_LOC`).
     """
     tags = {tag: count for tag, count in counts.items() if tag != "O"}
     precision, recall, f1 = precision_recall_f1(tags.values())
-    scores = {f"{prefix}_precision": precision, f"{prefix}_recall": recall, f"{prefix}_f1": f1}
-    scores[f"{prefix}_macro_f1"] = sum(precision_recall_f1([count])[2] for count in tags.values()) / max(len(tags), 1)
+    scores = {"dev_token_precision": precision, "dev_token_recall": recall, "dev_token_f1": f1}
+    scores["dev/token_macro_f1"] = sum(precision_recall_f1([count])[2] for count in tags.values()) / max(len(tags), 1)
     for label in sorted({tag[2:] for tag in tags}):
         of_label = [count for tag, count in tags.items() if tag[2:] == label]
-        scores[f"{prefix}_f1_{metric_label(label)}"] = precision_recall_f1(of_label)[2]
+        scores[f"dev_token_f1_{metric_label(label)}"] = precision_recall_f1(of_label)[2]
     return scores
 
 
@@ -178,13 +178,17 @@ def _nervaluate_spans(tags: Tags) -> list[dict[str, Any]]:
     return [{"label": label, "start": start, "end": end - 1} for start, end, label in entities_of(tags)]
 
 
-def _metrics_of(results: Mapping[str, EvaluationResult], prefix: str) -> dict[str, float]:
+def _metrics_of(results: Mapping[str, EvaluationResult], split: str, infix: str = "") -> dict[str, float]:
     overall = results[""]
-    metrics = {f"{prefix}{name}": float(getattr(overall, name)) for name in ("precision", "recall", "f1")}
-    for label, result in results.items():
-        if label:
-            metrics[f"{prefix}f1_{metric_label(label)}"] = float(result.f1)
-    return metrics
+    scores = {f"{infix}{name}": float(getattr(overall, name)) for name in ("precision", "recall", "f1")}
+    scores |= {f"{infix}f1_{metric_label(label)}": float(result.f1) for label, result in results.items() if label}
+    return {_metric_name(split, score): value for score, value in scores.items()}
+
+
+def _metric_name(split: str, score: str) -> str:
+    """Return `test_f1`, or `test/partial_recall`: MLflow's pages make a section of charts of what precedes a slash."""
+    name = f"{split}_{score}"
+    return name if re.fullmatch(CONTRACT, name) else f"{split}/{score}"
 
 
 def _as_dict(result: EvaluationResult) -> dict[str, float]:

@@ -125,18 +125,21 @@ def register_version(
 def version_tags(run_id: str, run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> dict[str, str]:
     """Return the tags of a version from the tags and the final metrics of its run."""
     tags = ("twinner.framework", "twinner.corpus", "twinner.corpus_digest", "twinner.test_digest")
-    return {
-        "twinner.run_id": run_id,
+    return {  # in the order in which MLflow's pages show them
+        **{f"twinner.{name}": f"{metrics[name]:.4f}" for name in ("test_f1", "best_dev_f1") if name in metrics},
         **{name: run_tags[name] for name in tags if name in run_tags},
-        **{f"twinner.{name}": f"{metrics[name]:.4f}" for name in ("best_dev_f1", "test_f1") if name in metrics},
+        "twinner.run_id": run_id,
     }
 
 
-def shorten_description(text: str) -> str:
-    """Return a Markdown text with as many of its lines as every store takes, and a note if some are left out."""
+def shorten_description(text: str, artifact: str = MODEL_CARD) -> str:
+    """Return a Markdown text with as many of its lines as every store takes, and a note if some are left out.
+
+    artifact: of the run, which has all of it.
+    """
     if len(text) <= LONGEST_DESCRIPTION:
         return text
-    note = f"\n\n… The whole text is the artifact `{MODEL_CARD}` of the run."
+    note = f"\n\n… The whole text is the artifact `{artifact}` of the run."
     return text[: LONGEST_DESCRIPTION - len(note)].rpartition("\n")[0] + note
 
 

@@ -69,7 +69,7 @@ class TrackedRun:
         if resume:
             self.journal.remove_files()
         else:
-            self.set_tags({"twinner.step": step, **_run_name(self._run, step)})
+            self.set_tags({"twinner.step": step, **_run_name(self._run, step, step)})
         if in_background:
             self._delivery.start()
             threading.Thread(target=_deliver_earlier_runs, daemon=True).start()
@@ -142,7 +142,7 @@ class TrackedRun:
         """
         self.journal.add("final", self._new_metrics(metrics, 0))
         name = f"{self._step} {metrics['test_f1']:.3f}"
-        self.set_tags({"mlflow.note.content": shorten_description(card), **_run_name(self._run, name)})
+        self.set_tags({"mlflow.note.content": shorten_description(card), **_run_name(self._run, self._step, name)})
         self.journal.add(FILES, "")
         if model_name:
             tags = {name: value for entry in self.journal.entries("tags") for name, value in entry.value.items()}
@@ -155,11 +155,15 @@ class TrackedRun:
         """The URI of the model that the run logs."""
         return f"runs:/{self.run_id}/model"
 
-    def log_pages(self, files: Mapping[str, str]) -> None:
-        """Log texts as artifacts, by the names of their files."""
+    def log_pages(self, files: Mapping[str, str], description: str) -> None:
+        """Log texts as artifacts, by the names of their files.
+
+        description: of the run, in Markdown; if it is too long, it refers to the first file.
+        """
         for name, text in files.items():
             (self.journal.artifacts / name).write_text(text, encoding="utf-8")
         self.journal.add(FILES, "")
+        self.set_tags({"mlflow.note.content": shorten_description(description, next(iter(files)))})
 
     def start_child(self, project: Path, step: str, params: Mapping[str, str]) -> str:
         """Run another step of the project in this environment, as a child of this run; return the id of its run.
@@ -290,10 +294,10 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
         within(SHORT_WAIT, fail)
 
 
-def _run_name(run: Run, name: str) -> dict[str, str]:
-    """The tag that names a run, unless the user has named it: MLflow's own names say nothing."""
-    is_ours_or_made_up = re.fullmatch(r"[a-z]+-[a-z]+-\d{1,3}|[a-z]+(_train)?", run.info.run_name or "")
-    return {"mlflow.runName": name} if is_ours_or_made_up or not run.info.run_name else {}
+def _run_name(run: Run, step: str, name: str) -> dict[str, str]:
+    """The tag that names a run of a step, unless the user has named it: MLflow's own names say nothing."""
+    is_ours_or_made_up = re.fullmatch(rf"{step}|[a-z]+-[a-z]+-\d{{1,3}}|", run.info.run_name or "")
+    return {"mlflow.runName": name} if is_ours_or_made_up else {}
 
 
 def _deliver_earlier_runs() -> None:

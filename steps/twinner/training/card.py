@@ -40,7 +40,7 @@ def model_card(
     recall = "; ".join(_recall(evaluation.entity_report["entities"]))
     registered = shlex.quote(one_line(f"models:/{settings['model_name'] or 'NAME'}/VERSION"))
     labels = ", ".join(map(_cell, corpus.labels))
-    return f"""# {title} on {_cell(corpus.name)}
+    return f"""# {title} on {_cell(corpus.name)}: F1 {metrics["test_f1"]:.3f}
 
 {title} finds entities of {len(corpus.labels)} types ({labels}) in text (language `{corpus.lang}`).
 
@@ -57,14 +57,15 @@ recall {metrics["test_recall"]:.4f}; entities, borders and type must match)
     mlflow models serve -m runs:/{run_id}/model --port 5001 --env-manager uv
     mlflow models serve -m {registered} --port 5001 --env-manager uv
 
-    mlflow.pyfunc.load_model("runs:/{run_id}/model").predict(pandas.DataFrame({{"text": ["…"]}}))
+    model = mlflow.pyfunc.load_model("runs:/{run_id}/model")
+    model.predict(pandas.DataFrame({{"text": ["…"]}}))
 
 A row of `text` gives a list of entities: `start`, `end` (in characters, the end exclusive), `label` and `text`.
 
 ## Intended use
 
-Texts like those that it was trained on: the same language, kind of text and types of entities. Check it on a sample of
-your own texts before you rely on it.
+Texts like those that it was trained on: the same language, kind of text and types of entities. Check it on a sample \
+of your own texts before you rely on it.
 
 ## Limits
 
@@ -113,9 +114,9 @@ def _limits(corpus: Corpus, predictions: Sequence[Prediction], metrics: Mapping[
         "likely to be lower.",
         "The model carries the vocabulary of its training data.",
     ]
-    if share := metrics["test_tokenized_otherwise"]:
+    if share := metrics["test/tokenized_otherwise"]:
         limits.append(f"The scores are on given tokens; it splits {share:.1%} of the test sentences otherwise.")
-    if share := metrics["test_seen_in_train"]:
+    if share := metrics["test/seen_in_train"]:
         limits.append(f"{share:.1%} of the test sentences are also in train.")
     if any(prediction.confidence is None for prediction in predictions):
         limits.append("It gives no confidence.")

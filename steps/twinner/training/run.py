@@ -96,8 +96,8 @@ def train_and_track(
                 "test_time": test_time,
                 "train_words_per_second": _words(train) * len(epochs) / sum(epoch.update_seconds for epoch in epochs),
                 "test_words_per_second": _words(corpus.test) / test_time,
-                "test_tokenized_otherwise": tokenized_otherwise,
-                "test_seen_in_train": corpus.test_seen_in_train,
+                "test/tokenized_otherwise": tokenized_otherwise,
+                "test/seen_in_train": corpus.test_seen_in_train,
                 "peak_memory_mb": memory.megabytes,
             }
             card = model_card(run.run_id, trainer.framework, settings, corpus, train, predictions, evaluation, metrics)

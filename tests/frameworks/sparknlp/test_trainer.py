@@ -37,7 +37,7 @@ def test_learns_and_reports_each_epoch_before_the_next_ends(trained: Trained) ->
     assert [epoch.number for epoch in trained.epochs] == [1, 2, 3]
     assert trained.epochs[-1].loss < trained.epochs[0].loss
     assert best_f1(trained) > 0.8
-    assert {"dev_token_f1_PER", "dev_token_f1_LOC", "dev_token_macro_f1"} <= trained.epochs[0].scores.keys()
+    assert {"dev_token_f1_PER", "dev_token_f1_LOC", "dev/token_macro_f1"} <= trained.epochs[0].scores.keys()
     times = [when for when, _ in trained.callbacks]
     for epoch, earlier, later in zip(trained.epochs[1:], times, times[1:], strict=False):
         assert later - earlier > epoch.seconds / 2

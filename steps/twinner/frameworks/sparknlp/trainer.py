@@ -348,5 +348,5 @@ def _epoch(logged: training_log.LoggedEpoch, truncated: Mapping[str, int]) -> Ep
         loss=logged.loss,
         seconds=logged.update_seconds + logged.evaluation_seconds,
         update_seconds=logged.update_seconds,
-        scores=token_scores(counts, prefix="dev_token"),
+        scores=token_scores(counts),
     )
