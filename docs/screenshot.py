@@ -48,7 +48,9 @@ def take(
 
 
 def compress(picture: Path) -> None:
-    """Reduce a PNG to a palette, and then its size if need be, until it is below 200 kB."""
+    """Reduce a PNG of 200 kB or more to a palette, and then its size if need be, until it is below."""
+    if picture.stat().st_size < MAX_BYTES:
+        return
     with Image.open(picture) as image:
         full = image.convert("RGB")
     for scale, colours in product((1, 0.8, 0.6, 0.4), (256, 64, 32)):
@@ -82,7 +84,7 @@ def take_mlflow(browser: Any, uri: str, folder: Path) -> None:
         tab = context.new_page()
         tab.goto(address)
         if click:
-            tab.get_by_role("button", name=click).click()
+            tab.get_by_text(click, exact=True).click()
         tab.locator(shown).first.wait_for()
         tab.wait_for_timeout(3000)  # the rest of the page, and the ends of transitions
         tab.screenshot(path=folder / name)

@@ -19,7 +19,7 @@ CLOSE_ASSISTANT = """if (window === window.top) {
   localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
   localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 }"""
-SLOW = 120_000  # ms; the machine may be busy
+SLOW = 30_000  # ms; the machine may be busy
 MODEL = "small-ner"
 
 
@@ -88,18 +88,18 @@ def test_the_list_names_what_each_run_is(site: Site) -> None:
 def test_a_training_is_described_by_its_card(site: Site) -> None:
     tab = site.open_run(site.first.run_id)
     tab.get_by_role("heading", name=name_of(site.first)).wait_for()
-    tab.get_by_role("heading", name="spaCy on small").wait_for()
+    tab.get_by_role("heading", name=f"spaCy on small: F1 {site.first.metrics['test_f1']:.3f}").wait_for()
     scores = tab.get_by_role("listitem").filter(has_text=f"F1 on test: {site.first.metrics['test_f1']:.4f}")
     scores.wait_for()
-    tab.get_by_role("button", name="Show more").click()
+    tab.get_by_text("Show more", exact=True).click()
     tab.get_by_role("heading", name="How to use it").wait_for()
-    tab.locator("pre").filter(has_text=f'mlflow.pyfunc.load_model("runs:/{site.first.run_id}/model")').wait_for()
+    tab.locator("pre").filter(has_text=f'uri = "runs:/{site.first.run_id}/model"').wait_for()
     tab.get_by_role("cell", name="PER", exact=True).wait_for()
 
 
 @pytest.mark.parametrize(
     ("step", "heading", "cell"),
-    [("report", r"^spaCy leads on small with test_f1 \d", "spacy_train"), ("promote", f"^{MODEL}$", "best on dev")],
+    [("report", r"test_f1 \d", "spacy_train"), ("promote", f"^{MODEL}$", "best on dev")],
 )
 def test_other_steps_are_described_by_what_they_found(site: Site, step: str, heading: str, cell: str) -> None:
     tab = site.open_run(site.run_of(step))
@@ -109,9 +109,9 @@ def test_other_steps_are_described_by_what_they_found(site: Site, step: str, hea
 
 def test_curves_come_before_single_values(site: Site) -> None:
     tab = site.open_run(site.first.run_id, "/model-metrics")
-    sections = tab.get_by_text(re.compile(r"^\w[\w ]* \(\d+\)$"))
-    tab.get_by_text(re.compile(r"^Model metrics \(\d+\)$")).wait_for()
-    assert [text.split(" (")[0] for text in sections.all_inner_texts()] == ["dev", "test", "Model metrics"]
+    sections = tab.get_by_test_id("experiment-view-compare-runs-section-header")
+    sections.filter(has_text="Model metrics").wait_for()
+    assert [text.split("\n")[0] for text in sections.all_inner_texts()] == ["dev", "test", "Model metrics"]
     tab.locator("svg.main-svg .scatterlayer .lines path").first.wait_for()
     assert tab.locator(".barlayer path").count() == 0  # the charts in sight are drawn: no bars among them
 
@@ -136,7 +136,7 @@ def _scrolled_to(place: Any) -> float:
 @pytest.mark.parametrize("picture", ["confusion.png", "loss.jpg"])
 def test_pictures_are_shown(site: Site, picture: str) -> None:
     tab = site.open_run(site.first.run_id, f"/artifacts/{picture}")
-    shown = tab.locator("img[src^='blob:'], img[src^='data:image'], img[src*='artifact']").last
+    shown = tab.get_by_role("img", name=picture)
     shown.wait_for()
     tab.wait_for_function("image => image.naturalWidth > 300", arg=shown.element_handle())
 

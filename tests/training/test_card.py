@@ -79,10 +79,10 @@ def test_tells_the_data_and_the_settings_that_matter() -> None:
 
 
 def test_tells_how_to_serve_a_registered_name() -> None:
-    assert "mlflow models serve -m runs:/r1/model --port 5001 --env-manager uv" in card()
-    assert "-m models:/NAME/VERSION --port" in card()
-    assert "-m models:/ner/VERSION --port" in card(settings={**SETTINGS, "model_name": "ner"})
-    assert "-m 'models:/my ner/VERSION' --port" in card(settings={**SETTINGS, "model_name": "my ner"})
+    serve = 'mlflow models serve -m "$uri" --port 5001 --env-manager uv'
+    assert f"    uri=models:/NAME/VERSION\n    uri=runs:/r1/model\n    {serve}\n" in card()
+    assert "    uri=models:/ner/VERSION\n" in card(settings={**SETTINGS, "model_name": "ner"})
+    assert "    uri='models:/my ner/VERSION'\n" in card(settings={**SETTINGS, "model_name": "my ner"})
 
 
 def test_tells_limits_that_the_scores_show() -> None:
@@ -90,6 +90,11 @@ def test_tells_limits_that_the_scores_show() -> None:
     assert "- 12.5% of the test sentences are also in train." in card(**{"test/seen_in_train": 0.125})
     assert "it splits 25.0% of the test sentences otherwise." in card(**{"test/tokenized_otherwise": 0.25})
     assert "It gives no confidence." in card()
+
+
+def test_the_title_has_the_last_part_of_a_path_and_the_score() -> None:
+    assert card(name="/data/my corpus/").splitlines()[0] == "# spaCy on my corpus: F1 0.800"
+    assert card(name="https://example.org/eng.train").splitlines()[0] == "# spaCy on eng.train: F1 0.800"
 
 
 def test_odd_names_break_no_markup() -> None:

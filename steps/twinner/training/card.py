@@ -40,7 +40,7 @@ def model_card(
     recall = "; ".join(_recall(evaluation.entity_report["entities"]))
     registered = shlex.quote(one_line(f"models:/{settings['model_name'] or 'NAME'}/VERSION"))
     labels = ", ".join(map(_cell, corpus.labels))
-    return f"""# {title} on {_cell(corpus.name)}: F1 {metrics["test_f1"]:.3f}
+    return f"""# {title} on {_cell(corpus.name.rstrip("/").rpartition("/")[2])}: F1 {metrics["test_f1"]:.3f}
 
 {title} finds entities of {len(corpus.labels)} types ({labels}) in text (language `{corpus.lang}`).
 
@@ -52,12 +52,16 @@ recall {metrics["test_recall"]:.4f}; entities, borders and type must match)
 
 ## How to use it
 
-`VERSION` is the number in the registry, if it is registered.
+By its name and `VERSION` in the registry, if it is registered, or by its run:
 
-    mlflow models serve -m runs:/{run_id}/model --port 5001 --env-manager uv
-    mlflow models serve -m {registered} --port 5001 --env-manager uv
+    uri={registered}
+    uri=runs:/{run_id}/model
+    mlflow models serve -m "$uri" --port 5001 --env-manager uv
 
-    model = mlflow.pyfunc.load_model("runs:/{run_id}/model")
+In Python:
+
+    uri = "runs:/{run_id}/model"
+    model = mlflow.pyfunc.load_model(uri)
     model.predict(pandas.DataFrame({{"text": ["…"]}}))
 
 A row of `text` gives a list of entities: `start`, `end` (in characters, the end exclusive), `label` and `text`.
