@@ -75,7 +75,7 @@ def take_mlflow(browser: Any, uri: str, folder: Path) -> None:
     """Take all screenshots of the pages of an MLflow server."""
     client = mlflow.MlflowClient(uri)
     model = next(model for model in client.search_registered_models() if "champion" in model.aliases)
-    run = client.get_run(client.get_model_version_by_alias(model.name, "champion").run_id).info
+    run = client.get_run(str(client.get_model_version_by_alias(model.name, "champion").run_id)).info
     of_run = f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.add_init_script(CLOSE_ASSISTANT)

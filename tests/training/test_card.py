@@ -35,14 +35,14 @@ def card(
     predicted: str = "B-PER O|O O|O B-LOC|O O",
     name: str = "c",
     settings: dict[str, object] = SETTINGS,
-    **metrics: float,
+    metrics: dict[str, float] = METRICS,
 ) -> str:
     """The card of a model trained on Anna and Ulm, and tested on Anna, Ben, Ulm and a sentence without entities."""
     train, test = split(ANNA, ULM), split(ANNA, BEN, ULM, NOTHING)
     corpus = Corpus(name, "de", train, split(ANNA), test, {"train": "a", "dev": "b", "test": "c"})
     predictions = [Prediction(tuple(tags.split())) for tags in predicted.split("|")]
     evaluation = evaluate(train, test, [prediction.tags for prediction in predictions], corpus.labels)
-    scores = {**evaluation.metrics, **METRICS, **metrics}
+    scores = evaluation.metrics | METRICS | metrics
     return model_card("r1", "spacy", settings, corpus, train, predictions, evaluation, scores)
 
 
@@ -87,8 +87,8 @@ def test_tells_how_to_serve_a_registered_name() -> None:
 
 def test_tells_limits_that_the_scores_show() -> None:
     assert "% of the test sentences" not in card()
-    assert "- 12.5% of the test sentences are also in train." in card(**{"test/seen_in_train": 0.125})
-    assert "it splits 25.0% of the test sentences otherwise." in card(**{"test/tokenized_otherwise": 0.25})
+    assert "- 12.5% of the test sentences are also in train." in card(metrics={"test/seen_in_train": 0.125})
+    assert "it splits 25.0% of the test sentences otherwise." in card(metrics={"test/tokenized_otherwise": 0.25})
     assert "It gives no confidence." in card()
 
 
