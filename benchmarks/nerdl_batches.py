@@ -37,7 +37,7 @@ def train_once(
     predicted = [prediction.tags for prediction in trainer.predict(corpus.test)]
     trainer.close()
     gold = [sentence.tags for sentence in corpus.test]
-    f1 = entity_scores(gold, predicted, corpus.labels, prefix="test")["test_f1"]
+    f1 = entity_scores(gold, predicted, corpus.labels, split="test")["test_f1"]
     dev = max(epoch.scores["dev_token_f1"] for epoch in epochs)
     seconds = statistics.median(epoch.update_seconds for epoch in epochs[1:] or epochs)
     return seconds, f"{seconds:6.1f} s an epoch, dev token F1 {dev:.4f}, test F1 {f1:.4f}"

@@ -79,9 +79,11 @@ def dev_scores(gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collecti
     return entity_scores(gold, predicted, labels) | token_scores(token_counts(gold, predicted))
 
 
-def entity_scores(gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str]) -> dict[str, float]:
+def entity_scores(
+    gold: Sequence[Tags], predicted: Sequence[Tags], labels: Collection[str], split: str = "dev"
+) -> dict[str, float]:
     """Return strict precision, recall and F1 of entities, and F1 by label: `dev_f1`, `dev/f1_LOC`, …."""
-    return _metrics_of(_entity_results(gold, predicted, ["strict"], labels)["strict"], "dev")
+    return _metrics_of(_entity_results(gold, predicted, ["strict"], labels)["strict"], split)
 
 
 def token_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, Counts]:
