@@ -31,7 +31,10 @@ def run(step: Callable[..., object]) -> None:
     mask_output()
     _silence_libraries()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = _Interrupt()
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as after `&` in a shell script
+        signal.signal(signal.SIGINT, interrupt)
     status = exit_status(step, sys.argv[1:])
     sys.stdout.flush()
     gc.freeze()  # otherwise Python spends a second on a last search for garbage among all imported modules
@@ -100,6 +103,22 @@ def command(step: Callable[..., object]) -> click.Command:
             "token_normalize_func": lambda token: token.replace("_", "-"),
         },
     )
+
+
+class _Interrupt:
+    """A signal's handler: the first one interrupts the step, the second only asks for patience, the third ends the process."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, *_: object) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise KeyboardInterrupt
+        if self._count == 2:
+            os.write(2, b"\nending the run; once more leaves at once\n")  # `print` may be what was interrupted
+        else:
+            os._exit(INTERRUPTED)
 
 
 class _Number(click.ParamType[Any]):

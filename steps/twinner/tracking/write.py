@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -251,10 +250,7 @@ def tracked_run(
     try:
         yield run
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if interrupted:
-            _ignore_interrupts()
-        status = "KILLED" if interrupted else "FAILED"
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         if run.journal.is_trained and not run.journal.is_complete:
             error.add_note(f"the training is kept: resume={run.run_id} finishes it")
         try:
@@ -302,13 +298,6 @@ def _deliver_earlier_runs() -> None:
         for outcome in deliver_waiting():
             if outcome.state == "delivered":
                 say(f"delivered from the outbox: run {outcome.run_id} ({outcome.step})")
-
-
-def _ignore_interrupts() -> None:
-    """Let nothing stop the end of a run that was interrupted: the user may press Ctrl-C again."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _stored_words(error: BaseException, keep_text: bool) -> str:
