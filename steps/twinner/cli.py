@@ -106,7 +106,7 @@ def command(step: Callable[..., object]) -> click.Command:
 
 
 class _Interrupt:
-    """A signal handler: the first signal interrupts the step, the second asks for patience, the third ends the process."""
+    """A signal handler: the first interrupts the step, the second asks for patience, the third ends the process."""
 
     def __init__(self) -> None:
         self._count = 0
