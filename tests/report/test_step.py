@@ -64,7 +64,7 @@ def test_unreachable_server_fails_fast_in_one_line(
         assert cli.exit_status(report, []) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: the tracking store http://me:***@127.0.0.1:")
-    assert "does not answer" in error
+    assert "can't be used (connection refused)" in error
     assert "check that it is running" in error
     assert "secret" not in error
 
