@@ -7,6 +7,7 @@ from pathlib import Path
 from twinner import cli
 from twinner.errors import BadInput
 from twinner.spark.jars import check_platform
+from twinner.tracking.store import check_store
 from twinner.tracking.write import tracked_run
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,7 @@ def main(corpus: str = "demo", drop_rate: str = "", epochs: str = "", lr: str = 
     Errors: ChildFailed if a child run fails.
     """
     settings = locals()
+    check_store()
     given = {name: value for name, value in settings.items() if value}
     # The children run in this environment, which may not be activated: its `python` must come first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

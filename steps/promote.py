@@ -54,7 +54,7 @@ def promote(
             decision = decide(candidates, max_drop)
         page = show(candidates, decision, max_drop)
         print(page, end="\n\n")
-        run.log_page(f"{page}\n\n{decision.why}\n", "promotion.md")
+        run.log_pages({"promotion.md": f"{page}\n\n{decision.why}\n"})
         if dry_run == "yes":
             outcome = f"version {decision.promoted.number} would be promoted" if decision.promoted else "nothing to do"
             outcome = "it would not be promoted" if decision.refused else outcome

@@ -36,8 +36,7 @@ def report(
         files = {"report.html": built.html, "summary.json": built.summary, "runs.csv": built.runs}
         if output:
             write_output(output, files)
-        for name, text in files.items():
-            run.log_page(text, name)
+        run.log_pages(files)
     print(built.markdown)
     print()
     print(f"{'page':<11}report.html of run {run.run_id}{f', also {output}' if output else ''}")

@@ -11,8 +11,10 @@ from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
 from twinner.frameworks.spacy.config import config_language
 from twinner.frameworks.spacy.trainer import SpacyTrainer
+from twinner.parameters import check_parameters
 from twinner.temporary import remove_folder, temporary_folder
 from twinner.tracking.registry import download_model
+from twinner.tracking.store import check_store
 from twinner.training.resume import resumed_settings
 from twinner.training.run import Result, train_and_track
 
@@ -42,6 +44,8 @@ def spacy_train(
 ) -> Result:
     """Train a spaCy NER pipeline and track it in MLflow."""
     settings = locals()
+    check_parameters(settings)
+    check_store()
     with ExitStack() as stack:
         resumed: Checkpoint | None = None
         finished: Sequence[Epoch] = ()

@@ -1,11 +1,20 @@
 """Train Spark NLP's NerDL on a corpus and track it: `python steps/sparknlp_train.py --drop-rate 0.3 --epochs 5`."""
 
+from pathlib import Path
 from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
+from twinner.parameters import check_parameters
 from twinner.spark.session import check_machine, start_session_early
+from twinner.tracking.store import check_store
+from twinner.training.resume import finished_training, resumed_settings
 from twinner.training.run import Result, train_and_track
+
+TRAINER_SETTINGS = (
+    *("drop_rate", "lr", "epochs", "batch_size", "seed", "embeddings"),
+    *("spark_master", "driver_memory", "spark_conf"),
+)
 
 
 def sparknlp_train(
@@ -26,28 +35,29 @@ def sparknlp_train(
     driver_memory: str = "auto",
     spark_conf: str = "",
     embedding_cache: Literal["yes", "no"] = "yes",
+    resume: str = "",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
 ) -> Result:
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
-    check_machine(spark_conf)  # before anything is downloaded
-    with start_session_early(spark_master, driver_memory, spark_conf):  # while the corpus is read
+    check_parameters(settings)
+    check_store()  # before Java is started
+    finished: Path | None = None
+    if resume:
+        settings = resumed_settings(sparknlp_train, settings)
+        finished = finished_training(resume)
+    spark = [settings[name] for name in ("spark_master", "driver_memory", "spark_conf")]
+    check_machine(settings["spark_conf"])  # before anything is downloaded
+    with start_session_early(*spark):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
             settings,
             lambda read, _: SparkNlpTrainer(
-                drop_rate=drop_rate,
-                lr=lr,
-                epochs=epochs,
-                batch_size=batch_size,
-                seed=seed,
-                embeddings=embeddings,
-                embedding_cache=embedding_cache == "yes",
+                **{name: settings[name] for name in TRAINER_SETTINGS},
+                embedding_cache=settings["embedding_cache"] == "yes",
                 lang=read.lang,
-                spark_master=spark_master,
-                driver_memory=driver_memory,
-                spark_conf=spark_conf,
+                finished=finished,
             ),
         )
 

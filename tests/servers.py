@@ -16,9 +16,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ import psycopg
 import pymysql
 import pytest
 import requests
-from users import free_port, user_environment, wait_until
+from users import PROJECT, free_port, user_environment, wait_until
 
 USER, PASSWORD = "twinner", "secret"
 BUCKET = "twinner"
@@ -40,11 +40,10 @@ S = TypeVar("S", bound="Server")
 class Server:
     """A process that listens on `port`; it can be stopped, killed and started again in place."""
 
-    command: Sequence[str | Path]
+    command: Sequence[str]
     port: int
     folder: Path
-    environment: Mapping[str, str]
-    ready: Callable[[], bool]
+    environment: Mapping[str, str] | None = None  # None: this process's
     stop_signal: signal.Signals = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
 
@@ -67,10 +66,17 @@ class Server:
             )
 
         def serves_or_ended() -> bool:
-            return self._ended() or self.ready()
+            return self._ended() or self.answers()
 
         wait_until(serves_or_ended, f"{self.command[0]} does not serve", seconds=120)
         assert not self._ended(), f"{self.command[0]} ended:\n{self.log.read_text(errors='replace')[-4000:]}"
+
+    def answers(self) -> bool:
+        """Whether the server serves."""
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/health", timeout=5).ok
+        except requests.RequestException:
+            return False
 
     def stop(self) -> None:
         """End the server as its operator would."""
@@ -121,155 +127,105 @@ def program(name: str, folders: str = "") -> str:
 
 @dataclass
 class Database(Server):
-    """A database server with a user of its own and a database `mlflow`."""
+    """A database server with a user `twinner`; its databases are that user's."""
 
     scheme: str = ""
     query: str = ""
-    create: Callable[[str], None] = field(default=lambda _name: None)
 
     def uri(self, database: str = "mlflow", password: str = PASSWORD) -> str:
         """Return SQLAlchemy's URI of a database, whether it exists or not."""
         return f"{self.scheme}://{USER}:{password}@127.0.0.1:{self.port}/{database}{self.query}"
 
     def new_database(self, name: str) -> str:
-        """Create an empty database that the user owns, and return its URI."""
-        self.create(name)
+        """Create an empty database and return its URI."""
+        self.administer(f"CREATE DATABASE {name}")
         return self.uri(name)
+
+    def administer(self, *statements: str) -> None:
+        """Run SQL statements as the server's administrator."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether the administrator can connect."""
+        try:
+            self.administer()
+        except (pymysql.err.OperationalError, psycopg.OperationalError):
+            return False
+        return True
+
+
+class MariaDb(Database):
+    """MariaDB, for MySQL."""
+
+    def administer(self, *statements: str) -> None:
+        connection = pymysql.connect(host="127.0.0.1", port=self.port, user="root", password="", connect_timeout=5)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def new_database(self, name: str) -> str:
+        uri = super().new_database(name)
+        self.administer(f"GRANT ALL ON {name}.* TO '{USER}'@'%'")
+        return uri
+
+
+class Postgres(Database):
+    """PostgreSQL."""
+
+    def administer(self, *statements: str) -> None:
+        address = f"host=127.0.0.1 port={self.port} dbname=postgres user={USER} password={PASSWORD} connect_timeout=5"
+        with psycopg.connect(address, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
 
 @contextmanager
-def mariadb(folder: Path, options: Sequence[str] = ("--no-defaults",)) -> Iterator[Database]:
-    """Start MariaDB. `options` come first in its command line, e.g. a file of settings."""
+def mariadb(folder: Path, settings: Path = PROJECT / "tracking/my.cnf", empty: bool = False) -> Iterator[MariaDb]:
+    """Start MariaDB with a database `mlflow`, or empty, without the user `twinner`."""
     data = folder / "data"
     data.mkdir(parents=True)
     port = free_port()
     # MariaDB runs as root when told to by name, so that it can read a test's folder.
     me = ["--user=root"] if os.geteuid() == 0 else []
-    subprocess.run(
-        [
-            program("mariadb-install-db"),
-            "--no-defaults",
-            *me,
-            f"--datadir={data}",
-            "--skip-test-db",
-            "--skip-name-resolve",
-            "--auth-root-authentication-method=normal",
-        ],
-        check=True,
-        capture_output=True,
-    )
-
-    def administer(*statements: str) -> None:
-        connection = pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=5)
-        with connection, connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def create(name: str) -> None:
-        administer(
-            f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4",
-            f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
-            f"GRANT ALL ON `{name}`.* TO '{USER}'@'127.0.0.1'",
-        )
-
-    def ready() -> bool:
-        try:
-            administer()
-        except pymysql.err.OperationalError:
-            return False
-        return True
-
-    server = Database(
-        # Relative to the data, since a test's folder may be too long for the name of a socket.
-        command=[
-            program("mariadbd"),
-            *options,
-            *me,
-            f"--datadir={data}",
-            "--socket=socket",
-            "--pid-file=pid",
-            "--bind-address=127.0.0.1",
-            f"--port={port}",
-            "--skip-name-resolve",
-            "--innodb-flush-log-at-trx-commit=2",
-        ],
-        port=port,
-        folder=folder,
-        environment=os.environ.copy(),
-        ready=ready,
-        scheme="mysql+pymysql",
-        query="?charset=utf8mb4",
-        create=create,
-    )
+    install = [program("mariadb-install-db"), "--no-defaults", *me, f"--datadir={data}", "--skip-test-db"]
+    install += ["--skip-name-resolve", "--auth-root-authentication-method=normal"]
+    subprocess.run(install, check=True, capture_output=True)
+    # The socket is relative to the data, since a test's folder may be too long for its name.
+    command = [program("mariadbd"), f"--defaults-file={settings}", *me, f"--datadir={data}", "--socket=socket"]
+    command += ["--pid-file=pid", "--bind-address=127.0.0.1", f"--port={port}", "--innodb-flush-log-at-trx-commit=2"]
+    server = MariaDb(command, port, folder, scheme="mysql+pymysql", query="?charset=utf8mb4")
     with running(server):
-        create("mlflow")
+        if not empty:
+            server.administer(f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'")
+            server.new_database("mlflow")
         yield server
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Database]:
-    """Start PostgreSQL."""
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """Start PostgreSQL with a database `mlflow`."""
     data = folder / "data"
     data.mkdir(parents=True)
     port = free_port()
-    # PostgreSQL refuses to run as root; as its own user it needs a right to get through a test's private folders.
-    me: list[str | Path] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    me += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     binaries = "/usr/lib/postgresql/*/bin"
     initdb, server_program = program("initdb", binaries), program("postgres", binaries)
+    me: list[str] = []
     if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root; as its own user it needs a right to get through a test's private folders.
+        me = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        me += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         shutil.chown(data, "postgres", "postgres")
-    else:
-        me = []
     password = folder / "password"
     password.write_text(PASSWORD)
-    subprocess.run(
-        [*me, initdb, "-D", data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-    )
-
-    def administer(*statements: str) -> None:
-        address = f"host=127.0.0.1 port={port} dbname=postgres user={USER} password={PASSWORD} connect_timeout=5"
-        with psycopg.connect(address, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
-
-    def create(name: str) -> None:
-        administer(f'CREATE DATABASE "{name}"')
-
-    def ready() -> bool:
-        try:
-            administer()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    server = Database(
-        command=[
-            *me,
-            server_program,
-            "-D",
-            data,
-            "-p",
-            str(port),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-F",
-            "-c",
-            "unix_socket_directories=",
-        ],
-        port=port,
-        folder=folder,
-        environment=os.environ.copy(),
-        ready=ready,
-        stop_signal=signal.SIGINT,  # which doesn't wait for clients to leave
-        scheme="postgresql+psycopg",
-        create=create,
-    )
+    create = [*me, initdb, f"--pgdata={data}", f"--username={USER}", f"--pwfile={password}", "--auth=scram-sha-256"]
+    create += ["--encoding=UTF8", "--no-locale", "--no-sync"]
+    subprocess.run(create, check=True, capture_output=True, cwd=folder)
+    command = [*me, server_program, "-D", str(data), "-p", str(port), "-F"]
+    command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    # SIGINT does not wait for clients to leave.
+    server = Postgres(command, port, folder, stop_signal=signal.SIGINT, scheme="postgresql+psycopg")
     with running(server):
-        create("mlflow")
+        server.new_database("mlflow")
         yield server
 
 
@@ -310,24 +266,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     # A bucket is a folder here.
     (folder / "objects" / BUCKET).mkdir(parents=True)
     (folder / "attributes").mkdir()  # not every file system has extended attributes
+    command = [program("versitygw", str(Path.home() / "go/bin")), "--port", f"127.0.0.1:{port}", "--health", "/health"]
+    command += ["posix", "--sidecar", str(folder / "attributes"), str(folder / "objects")]
     keys = {"ROOT_ACCESS_KEY": "access-key", "ROOT_SECRET_KEY": "secret-key"}
-    server = S3Server(
-        command=[
-            program("versitygw", str(Path.home() / "go/bin")),
-            "--port",
-            f"127.0.0.1:{port}",
-            "--health",
-            "/health",
-            "posix",
-            "--sidecar",
-            folder / "attributes",
-            folder / "objects",
-        ],
-        port=port,
-        folder=folder,
-        environment=os.environ | keys,
-        ready=lambda: _answers(f"http://127.0.0.1:{port}/health"),
-    )
+    server = S3Server(command, port, folder, os.environ | keys)
     with running(server):
         yield server
 
@@ -354,34 +296,17 @@ def mlflow_server(
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    uri = f"http://127.0.0.1:{port}"
     # The store's password would show in the list of processes.
     settings = {
         "MLFLOW_BACKEND_STORE_URI": store or f"sqlite:///{folder}/mlflow.db",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # twinner has no use for its workers
     }
-    destination = (
-        [] if "--no-serve-artifacts" in options else ["--artifacts-destination", artifacts or str(folder / "artifacts")]
-    )
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    if "--no-serve-artifacts" not in options:
+        command += ["--artifacts-destination", artifacts or str(folder / "artifacts")]
+    # Without this process's variables for MLflow.
     server = MlflowServer(
-        command=[
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-            *destination,
-            *options,
-        ],
-        port=port,
-        folder=folder,
-        environment=user_environment(folder / "cache", **(settings | environment)),
-        ready=lambda: _answers(f"{uri}/health"),
+        [*command, *options], port, folder, user_environment(folder / "cache", **settings, **environment)
     )
     with running(server):
         yield server
@@ -399,13 +324,6 @@ def basic_auth(folder: Path, password: str = "admin-password-1") -> dict[str, st
         "MLFLOW_AUTH_ADMIN_PASSWORD": password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "flask-secret",
     }
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 @dataclass

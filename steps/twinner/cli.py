@@ -16,7 +16,9 @@ import click
 
 from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
+from twinner.secrets import mask_output, mask_secrets, refuse_secrets
 from twinner.terminal import one_line, replace_unencodable_output
+from twinner.tracking.store import StoreUnusable
 from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -26,6 +28,7 @@ SHORT_OPTIONS = {"drop_rate": "-d", "epochs": "-i"}  # those of the script of th
 def run(step: Callable[..., object]) -> None:
     """Run a step with the arguments of this process, and exit with its status."""
     replace_unencodable_output()
+    mask_output()
     _silence_libraries()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -49,7 +52,8 @@ def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
         message = " ".join(message.split())
         if isinstance(error, click.ClickException):
             message += f" See: python steps/{step.__name__}.py --help"
-        fail_joined_run(message)
+        if not isinstance(error, StoreUnusable):
+            fail_joined_run(message)
         _print_error(message, error)
         return BAD_INPUT
     except (KeyboardInterrupt, click.Abort) as error:
@@ -62,13 +66,18 @@ def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
         return FAILED
     except Exception as error:
         fail_joined_run(f"{type(error).__name__}: {error}")
-        traceback.print_exc()
+        print(mask_secrets(traceback.format_exc()), end="", file=sys.stderr)
         return FAILED
     return DONE
 
 
 def command(step: Callable[..., object]) -> click.Command:
     """Build the command of a step, with an option for each of its parameters: `--drop-rate` or `--drop_rate`."""
+
+    def run_step(**values: Any) -> None:
+        refuse_secrets(values)
+        step(**values)
+
     options: list[click.Parameter] = []
     for name, parameter in inspect.signature(step).parameters.items():
         flags = [f"--{name.replace('_', '-')}", *([SHORT_OPTIONS[name]] if name in SHORT_OPTIONS else [])]
@@ -83,7 +92,7 @@ def command(step: Callable[..., object]) -> click.Command:
         )
     return click.Command(
         step.__name__,
-        callback=step,
+        callback=run_step,
         params=options,
         help=(inspect.getdoc(step) or "").split("\n\n")[0],
         context_settings={
@@ -113,12 +122,13 @@ def _click_type(annotation: Any) -> Any:
 
 
 def _print_error(message: str, error: Exception) -> None:
-    print(one_line("; ".join([f"error: {message}", *getattr(error, "__notes__", [])])), file=sys.stderr)
+    print(one_line(mask_secrets("; ".join([f"error: {message}", *getattr(error, "__notes__", [])]))), file=sys.stderr)
 
 
 def _silence_libraries() -> None:
     """Show our warnings once, in one line each, and silence the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a step prints where to look itself
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
@@ -129,5 +139,6 @@ def _silence_libraries() -> None:
     warnings.showwarning = show  # type: ignore[assignment]
     for name in ("mlflow", "alembic", "py4j", "pyspark", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs errors with a traceback, then raises
     # py4j logs each broken call of Java with a traceback, besides raising it.
     logging.root.addFilter(lambda record: record.module != "java_gateway")

@@ -10,6 +10,10 @@ class Failure(Exception):
     """Something outside the project failed: `str(error)` is one line, and the step ends with exit status 1."""
 
 
+class Undelivered(Failure):
+    """What a run has produced did not all arrive in MLflow; it is kept on disk, and nothing has to be done again."""
+
+
 class BadInput(Exception):
     """An input that can't be used: `str(error)` is one printable line for the user, without a traceback.
 

@@ -81,6 +81,7 @@ PARAMETERS = {
     "experiments": Parameter("experiments to cover, by name or id, separated by commas; empty: the current one"),
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
     "metric": Parameter("the metric to rank the runs by"),
+    "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
     "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
     "max_drop": Parameter("how far the F1 of a label with enough mentions may fall", **_SHARE_BELOW_1),
     "dry_run": Parameter("yes: show the decision and change nothing"),

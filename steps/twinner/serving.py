@@ -1,11 +1,13 @@
 """The logged model: native to its framework, and a pyfunc from text to entities, so that MLflow can serve it.
 
 MLflow's spaCy flavor adds a pyfunc for text categorizers only, and its Spark flavor starts no Spark NLP session.
-The model carries this package, so that it loads outside the project.
+The model carries the modules that it needs of this package, so that it loads outside the project.
 """
 
+import ast
 import importlib
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -45,17 +47,20 @@ def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
     native = importlib.import_module(f"mlflow.{framework.flavor}")
     if hasattr(native, "_HadoopFileSystem"):
         native._HadoopFileSystem._filesystem = None  # else MLflow uses the one of an earlier session, which may be gone
+    # All loaders: a process that loads models of both frameworks imports this package from the first of them.
+    loaders = [any_framework.loader for any_framework in FRAMEWORKS.values()]
     model = Model()
-    native.save_model(
-        trainer.pipeline(),
-        path=str(folder),
-        mlflow_model=model,
-        code_paths=[str(Path(__file__).parent)],
-        pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *framework.requirements)],
-        signature=SIGNATURE,
-        input_example=None if example is None else pd.DataFrame({"text": [example]}),
-        **trainer.save_options,
-    )
+    with tempfile.TemporaryDirectory() as code:
+        native.save_model(
+            trainer.pipeline(),
+            path=str(folder),
+            mlflow_model=model,
+            code_paths=[str(_copy_modules(Path(code), __name__, *loaders))],
+            pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *framework.requirements)],
+            signature=SIGNATURE,
+            input_example=None if example is None else pd.DataFrame({"text": [example]}),
+            **trainer.save_options,
+        )
     pyfunc.add_to_model(
         model,
         loader_module="twinner.serving",
@@ -66,18 +71,6 @@ def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
         model_config={"framework": trainer.framework},
     )
     model.save(str(folder / "MLmodel"))
-
-
-def save_model(path: str, mlflow_model: Model, written: Path, validate_serving_input: bool = False) -> None:
-    """Copy a model that `write_model` has written, for `Model.log`, which knows its id and run.
-
-    validate_serving_input: for `Model.log`, which would otherwise load the model once more to try its input example.
-    """
-    shutil.copytree(written, path, dirs_exist_ok=True)
-    saved = Model.load(str(written))
-    for name in ("flavors", "signature", "saved_input_example_info", "model_size_bytes"):
-        setattr(mlflow_model, name, getattr(saved, name))
-    mlflow_model.save(str(Path(path, "MLmodel")))
 
 
 class TextToEntities:
@@ -96,3 +89,42 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> TextToEntities:
     """Load the model; MLflow calls this with the path of the flavor's data and what `write_model` put beside it."""
     loader = importlib.import_module(FRAMEWORKS[model_config["framework"]].loader)
     return TextToEntities(loader.load(Path(path)))
+
+
+def _copy_modules(to: Path, *modules: str) -> Path:
+    """Copy modules of this package, all that they import of it, and the data beside them; return the copied package."""
+    package = Path(__file__).parent
+    needed: set[Path] = set()
+    waiting = set(modules)
+    while waiting:
+        place = package.parent.joinpath(*waiting.pop().split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if file in needed or not file.is_file():  # what is imported from a module may be a function
+            continue
+        needed.add(file)
+        waiting |= _imports(file)
+    for folder in {file.parent for file in needed}:
+        data = (path for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+        parents = (parent / "__init__.py" for parent in (folder, *folder.parents) if parent.is_relative_to(package))
+        needed |= {*data, *parents}
+    for file in needed:
+        copy = to / file.relative_to(package.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    return to / package.name
+
+
+def _imports(file: Path) -> set[str]:
+    """The absolute imports in a file, wherever they stand, except those for type checkers alone."""
+    found = set()
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        waiting += ast.iter_child_nodes(node)
+    return found

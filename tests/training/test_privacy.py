@@ -94,10 +94,11 @@ def test_stored_errors_of_a_library_leave_out_its_message(small_corpus: Path, mo
     def fail(*_: object) -> None:
         raise ValueError("can't tag 'Leverkusen'")
 
-    monkeypatch.setattr("twinner.training.run.write_metrics", fail)
+    monkeypatch.setattr("twinner.training.run.write_outputs", fail)
     with pytest.raises(ValueError, match="Leverkusen"):
         spacy_train(corpus=str(small_corpus), epochs=1, limit=20, log_text="no")
     [run] = mlflow.MlflowClient().search_runs(["0"])
     error = run.data.tags["twinner.error"]
-    assert error.startswith("ValueError: its message is not stored, as log_text is no; the results of the training are")
+    kept = f"the training is kept: resume={run.info.run_id} finishes it"
+    assert error == f"ValueError: its message is not stored, as log_text is no; {kept}"
     assert "Leverkusen" not in error

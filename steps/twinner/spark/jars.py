@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from twinner.cache import CacheUnusable, cache_folder, cache_root, folder_size, writable_cache_folder
 from twinner.errors import BadInput
+from twinner.secrets import mask_secrets
 from twinner.spark.java import java_home, java_program, trust_options
 
 LOCK = Path(__file__).with_name("jars.lock")
@@ -176,7 +177,13 @@ def _run_ivy(jars: list[Jar], folder: Path) -> str:
     total = sum(jar.size for jar in jars) or None
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            command,
+            env=os.environ | {"TWINNER_MAVEN": _maven()},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
         tqdm(total=total, unit="B", unit_scale=True, desc="jars", disable=None, leave=False) as bar,
     ):
         try:
@@ -213,16 +220,21 @@ def _ivy_settings(folder: Path) -> str:
 
     Without a `root` it uses Maven Central. It ignores the repository's own checksums, since the lock has ours.
     """
-    maven = os.environ.get("TWINNER_MAVEN", "").strip()
-    root = f" root={quoteattr(maven.rstrip('/') + '/')}" if maven else ""
+    root = ' root="${env.TWINNER_MAVEN}"' if _maven() else ""  # by name, since it may hold a password
     return (
-        '<ivysettings><settings defaultResolver="maven"/>'
+        '<ivysettings><properties environment="env"/><settings defaultResolver="maven"/>'
         '<timeout-constraints><timeout-constraint name="patience" connectionTimeout="15000" readTimeout="60000"/>'
         f"</timeout-constraints><caches defaultCacheDir={quoteattr(str(folder))}"
         ' artifactPattern="jars/[artifact]-[revision](-[classifier]).[ext]"/><resolvers>'
         f'<ibiblio name="maven" m2compatible="true" usepoms="false" checksums="" timeoutConstraint="patience"{root}/>'
         "</resolvers></ivysettings>"
     )
+
+
+def _maven() -> str:
+    """Return the URL in TWINNER_MAVEN, which ends in a slash, or nothing."""
+    maven = os.environ.get("TWINNER_MAVEN", "").strip()
+    return f"{maven.rstrip('/')}/" if maven else ""
 
 
 def _reason(output: str) -> str:
@@ -249,7 +261,7 @@ def main() -> int:
         else:
             print(f"{len(spark_jars())} jars in {cache_folder('jars')}")
     except BadInput as error:
-        print(error, file=sys.stderr)
+        print(mask_secrets(str(error)), file=sys.stderr)
         return 2
     return 0
 

@@ -9,6 +9,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from twinner.corpus import Corpus, Sentence, digest
+from twinner.secrets import mask_secrets
 
 SCHEMA = Schema(
     [ColSpec(Array(DataType.string), name="tokens"), ColSpec(Array(DataType.string), name="tags")],
@@ -39,8 +40,14 @@ class SplitDataset(MetaDataset):
         return super().to_dict() | {"profile": json.dumps(self.profile)}
 
 
+def dataset_inputs(corpus: Corpus) -> dict[str, dict[str, str]]:
+    """The splits of a corpus as MLflow stores them, by context: `train`, `dev` and `test`."""
+    return {split: SplitDataset(corpus, split).to_dict() for split in ("train", "dev", "test")}
+
+
 def _source(place: str) -> DatasetSource:
     """The source of a dataset, from a path or a URL."""
+    place = mask_secrets(place)
     kind = "http" if place.startswith(("http://", "https://")) else "local"
     if kind == "local" and "://" not in place:
         place = Path(place).absolute().as_uri()

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from twinner.errors import BadInput
 from twinner.frameworks import FRAMEWORKS
+from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
 
@@ -355,18 +356,23 @@ def _suggest(metric: str, known: Sequence[str]) -> str:
     return f"use one of these: {', '.join(map(one_line, similar)) or '(none)'}"
 
 
+def _masked(texts: Mapping[str, str]) -> dict[str, str]:
+    """The params or tags of a run without secrets: `mlflow run` stores what it is given, even what a step refuses."""
+    return {name: mask_secrets(text) for name, text in texts.items()}
+
+
 def _plain(stored: StoredRun, experiments: Mapping[str, str]) -> Run:
-    info, data = stored.info, stored.data
+    info, data, params = stored.info, stored.data, _masked(stored.data.params)
     return Run(
         id=_checked_id(info.run_id),
         experiment_id=_checked_id(info.experiment_id),
         name=info.run_name or info.run_id,
         status=info.status,
         started=_started(info.start_time),
-        params=plain_params(data.params),
-        settings=step_settings(data.params),
+        params=plain_params(params),
+        settings=step_settings(params),
         metrics={name: _restore_infinity(value) for name, value in data.metrics.items()},
-        tags=dict(data.tags),
+        tags=_masked(data.tags),
         artifact_uri=info.artifact_uri or "",
         experiment=experiments.get(info.experiment_id, ""),
     )

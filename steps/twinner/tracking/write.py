@@ -2,63 +2,77 @@
 
 import os
 import platform
+import re
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import mlflow.projects
-from mlflow.entities import LoggedModelStatus, Metric
-from mlflow.exceptions import ExecutionException, MlflowException
-from mlflow.models import Model
+from mlflow.entities import Run
+from mlflow.exceptions import ExecutionException
 
-from twinner import serving
 from twinner.corpus import Corpus
-from twinner.errors import BadInput, Failure
+from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
-from twinner.tracking.datasets import SplitDataset
-from twinner.tracking.registry import MODEL_CARD, lacks_registry, register_version, version_tags
-from twinner.tracking.store import failure_reason
+from twinner.secrets import mask_secrets
+from twinner.tracking.datasets import dataset_inputs
+from twinner.tracking.delivery import Delivery, say, tracking_wait
+from twinner.tracking.journal import FILES, MODEL, About, Journal
+from twinner.tracking.opening import PARENT, open_run, persist
+from twinner.tracking.outbox import deliver_waiting
+from twinner.tracking.registry import shorten_description, version_tags
+from twinner.tracking.store import store_address, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
+SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed
 
 
 class ChildFailed(Failure):
     """A child run failed; its own process has told the user why."""
 
 
-class TrackingFailed(Failure):
-    """The results of a run did not all arrive in MLflow."""
-
-
 class TrackedRun:
-    """The MLflow run of one step. Everything that the step logs goes through this object."""
+    """The MLflow run of one step. Everything that the step logs goes through this object.
 
-    def __init__(self, step: str, resume: str = "") -> None:
+    What is logged is on disk when a method returns, and is sent to MLflow meanwhile; see `Journal` and `Delivery`.
+    """
+
+    def __init__(self, step: str, resume: str = "", in_background: bool = False) -> None:
         """Open the run that `mlflow run` made for this process, else a new one, nested if another run is open.
 
         resume: the id of a run to reopen instead. `log_corpus` reopens it, so that a refused corpus leaves it as it is.
-        The run that `mlflow run` made gets a tag with that id, and ends as the resumed run does.
+        The run that `mlflow run` made gets a tag with that id, and ends as the resumed run does. in_background: send
+        what is logged at once, rather than at the end of the run.
+        Errors: BadInput if the store does not answer, or if another process is at the resumed run.
         """
         self._client = mlflow.MlflowClient()
-        self._sent: list[tuple[list[Metric], Any]] = []  # with the pending operation
+        self._step = step
         self._resumed = bool(resume)
+        self._is_open = not resume
         self._stand_in = os.environ.pop("MLFLOW_RUN_ID", "") if resume else ""
+        self._run = persist(lambda: self._client.get_run(resume)) if resume else open_run(self._client, step)
+        self._logged_params = set(self._run.data.params)
+        info = self._run.info
+        about = About(info.run_id, info.experiment_id, step, store_address(), info.start_time)
+        self.journal = Journal.create(about)
+        self._delivery = Delivery(self.journal, self._client, is_new=not resume)
+        self._logged_metrics = self._metrics_in_store() if resume else set()
+        self._logged_metrics |= {(m[0], m[3]) for entry in self.journal.entries("metrics") for m in entry.value}
         if self._stand_in:
-            self._client.set_tag(self._stand_in, "twinner.step", step)
-            self._client.set_tag(self._stand_in, "twinner.resumed", resume)
-        self._run = self._client.get_run(resume) if resume else mlflow.start_run(nested=_inside_a_run())
-        known = self._client.get_run(self.run_id).data
-        self._logged_params = set(known.params)
-        self._logged_metrics = {
-            (metric.key, metric.step)
-            for name in known.metrics
-            for metric in self._client.get_metric_history(self.run_id, name)
-        }
-        if not resume:
-            mlflow.set_tag("twinner.step", step)
+            for tag, value in (("twinner.step", step), ("twinner.resumed", resume)):
+                persist(lambda tag=tag, value=value: self._client.set_tag(self._stand_in, tag, value))  # type: ignore[misc]
+        if resume:
+            self.journal.remove_files()
+        else:
+            self.set_tags({"twinner.step": step, **_run_name(self._run, step)})
+        if in_background:
+            self._delivery.start()
+            threading.Thread(target=_deliver_earlier_runs, daemon=True).start()
 
     @property
     def run_id(self) -> str:
@@ -70,10 +84,19 @@ class TrackedRun:
         """MLflow's id of the experiment."""
         return str(self._run.info.experiment_id)
 
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that the run had when it was opened."""
+        return dict(self._run.data.tags)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.journal.add("tags", dict(tags))
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params, except those that `mlflow run` has logged: MLflow refuses them in another spelling."""
-        if new := {name: value for name, value in params.items() if name not in self._logged_params}:
-            mlflow.log_params(new)
+        if new := {name: str(value) for name, value in params.items() if name not in self._logged_params}:
+            self.journal.add("params", new)
         self._logged_params |= params.keys()
 
     def log_corpus(self, corpus: Corpus, training_size: int) -> None:
@@ -82,9 +105,11 @@ class TrackedRun:
         Errors: BadInput if the resumed run had another corpus.
         """
         if self._resumed:
-            self._reopen(corpus)
+            self._check_digests(corpus)
+            self.journal.add("reopened", self.run_id)
+            self._is_open = True
         self.log_params({"training_size": training_size, "dev_size": len(corpus.dev), "test_size": len(corpus.test)})
-        mlflow.set_tags(
+        self.set_tags(
             {
                 "twinner.corpus": corpus.name,
                 "twinner.lang": corpus.lang,
@@ -92,90 +117,56 @@ class TrackedRun:
                 "twinner.test_digest": corpus.test_digest,
             }
         )
-        for split in ("train", "dev", "test"):
-            mlflow.log_input(SplitDataset(corpus, split), context=split)
+        self.journal.add("inputs", dataset_inputs(corpus))
 
     def log_framework(self, trainer: Trainer) -> None:
         """Log the framework and the versions of the packages that take part."""
-        mlflow.set_tag("twinner.framework", trainer.framework)
+        self.set_tags({"twinner.framework": trainer.framework})
         versions = {"python": platform.python_version(), "mlflow": mlflow.__version__, **trainer.versions}
         self.log_params({f"{name}_version": version for name, version in versions.items()})
 
     def log_epoch(self, epoch: Epoch) -> None:
-        """Send the metrics of an epoch; see `send_metrics`."""
-        self.send_metrics({"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}, epoch.number)
+        """Log the metrics of an epoch."""
+        self.log_metrics({"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}, epoch.number)
 
-    def send_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Send metrics in the background, so that training goes on; never fails.
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log metrics, except those that the run has at this step already: a resumed run has some."""
+        if new := self._new_metrics(values, step):
+            self.journal.add("metrics", new)
 
-        `log_results` sends again what did not arrive.
+    def log_results(self, metrics: Mapping[str, float], model_name: str, card: str) -> None:
+        """Log what a training has produced: the files in the journal's `artifacts` and `model`, and the final metrics.
+
+        metrics: logged without a step, for the run and its model. model_name: registers the model unless it is empty.
+        card: describes the run, and the registered version, in Markdown.
         """
-        if metrics := self._new_metrics(values, step):
-            try:
-                operation = self._client.log_batch(self.run_id, metrics=metrics, synchronous=False)
-            except Exception:  # MLflow's, a database's, or the network's
-                operation = None
-            self._sent.append((metrics, operation))
-
-    def log_results(self, outputs: Path, model: Path, model_name: str, metrics: Mapping[str, float]) -> None:
-        """Log what a training has produced.
-
-        outputs: a folder whose files and folders become artifacts. model: a folder that `serving.write_model` wrote.
-        model_name: see `log_model`. metrics: the final metrics, logged without a step.
-        Errors: TrackingFailed if anything did not arrive, after everything else was sent.
-        """
-        failures: list[Exception] = []
-        for send in (
-            self._repeat_failed_metrics,
-            lambda: self._client.log_artifacts(self.run_id, str(outputs)),
-            lambda: self.log_model(model, model_name, (outputs / MODEL_CARD).read_text(encoding="utf-8"), metrics),
-            lambda: self._client.log_batch(self.run_id, metrics=self._new_metrics(metrics, 0)),
-        ):
-            try:
-                send()
-            except Exception as error:  # MLflow's, a database's, the network's, or an artifact store's
-                failures.append(error)
-        if failures:
-            reason = failure_reason(failures[0])
-            raise TrackingFailed(f"not all results could be logged to MLflow ({reason})") from failures[0]
+        self.journal.add("final", self._new_metrics(metrics, 0))
+        name = f"{self._step} {metrics['test_f1']:.3f}"
+        self.set_tags({"mlflow.note.content": shorten_description(card), **_run_name(self._run, name)})
+        self.journal.add(FILES, "")
+        if model_name:
+            tags = {name: value for entry in self.journal.entries("tags") for name, value in entry.value.items()}
+            tags = version_tags(self.run_id, self._run.data.tags | tags, metrics)
+            self.journal.add("registration", {"name": model_name, "tags": tags, "description": card})
+        self.journal.add(MODEL, self.model_uri)
 
     @property
     def model_uri(self) -> str:
         """The URI of the model that the run logs."""
         return f"runs:/{self.run_id}/model"
 
-    def log_model(self, folder: Path, name: str, description: str, metrics: Mapping[str, float]) -> None:
-        """Log the model in a folder as `model`, registered under `name` if it is not empty.
-
-        folder: as `serving.write_model` wrote it. description, metrics: of the version, see `version_tags`.
-        Where the store has no registry, the model is only logged, and a tag says so.
-        """
-        model_id = self._logged_model()
-        if not model_id:
-            model = Model.log(
-                artifact_path=None, name="model", flavor=serving, written=folder, validate_serving_input=False
-            )
-            model_id = str(model.model_id)
-        if not name:
-            return
-        tags = version_tags(self.run_id, self._client.get_run(self.run_id).data.tags, metrics)
-        try:
-            register_version(self._client, name, model_id, self.run_id, description, tags)
-        except MlflowException as error:
-            if not lacks_registry(error):
-                raise
-            name = "no: the store has no registry"
-        mlflow.set_tag("twinner.registered", name)
-
-    def log_page(self, text: str, name: str) -> None:
-        """Log a text as an artifact."""
-        mlflow.log_text(text, name)
+    def log_pages(self, files: Mapping[str, str]) -> None:
+        """Log texts as artifacts, by the names of their files."""
+        for name, text in files.items():
+            (self.journal.artifacts / name).write_text(text, encoding="utf-8")
+        self.journal.add(FILES, "")
 
     def start_child(self, project: Path, step: str, params: Mapping[str, str]) -> str:
         """Run another step of the project in this environment, as a child of this run; return the id of its run.
 
         Errors: ChildFailed, with the words of the child's tag `twinner.error`.
         """
+        os.environ[PARENT] = self.run_id
         try:
             child = mlflow.projects.run(
                 str(project),
@@ -189,94 +180,135 @@ class TrackedRun:
             failed = self._client.search_runs([self.experiment_id], query, max_results=1)
             words = failed[0].data.tags.get("twinner.error", "") if failed else ""
             raise ChildFailed(f"{step} failed: {words}" if words else f"{step} failed") from None
+        finally:
+            del os.environ[PARENT]
         return str(child.run_id)
 
-    def end(self, status: str = "FINISHED", error: str = "") -> None:
-        """End the run, and the one that `mlflow run` made for resuming it; error: why it failed."""
-        active = mlflow.active_run()
-        if active and active.info.run_id == self.run_id:
-            if error:
-                mlflow.set_tag("twinner.error", error[:LONGEST_TAG])
-            mlflow.end_run(status)
-        if self._stand_in:
-            if error:
-                self._client.set_tag(self._stand_in, "twinner.error", error[:LONGEST_TAG])
-            self._client.set_terminated(self._stand_in, status)
+    def end(self, status: str = "FINISHED", error: str = "", wait: float | None = None) -> None:
+        """End the run, and the one that `mlflow run` made for resuming it, once everything has arrived in MLflow.
 
-    def _reopen(self, corpus: Corpus) -> None:
-        """Reopen the resumed run after checking its corpus digests."""
+        error: why it failed. wait: see `Delivery.finish`; by default TWINNER_TRACKING_WAIT.
+        Errors: Undelivered; what is missing then waits in the outbox.
+        """
+        runs = [*([self.run_id] if self._is_open else []), *([self._stand_in] if self._stand_in else [])]
+        self.journal.add("end", {"status": status, "error": error[:LONGEST_TAG], "runs": runs})
+        try:
+            self._delivery.finish(tracking_wait() if wait is None else wait)
+        except Undelivered as undelivered:
+            undelivered.add_note(self._how_to_deliver())
+            raise
+        finally:
+            if self.journal.end is not None and self.journal.is_delivered(self.journal.end.number):
+                self._tidy()
+            self.journal.release()
+
+    def _tidy(self) -> None:
+        """Remove the folder of a delivered run, unless its finished training still waits for `resume`."""
+        if self.journal.is_complete or not self.journal.is_trained:
+            self.journal.remove()
+
+    def _how_to_deliver(self) -> str:
+        cache = self.journal.folder.parent.parent
+        elsewhere = f"TWINNER_CACHE={cache} " if cache.name.startswith("twinner-run-") else ""
+        return f"it waits in {self.journal.folder} for `{elsewhere}mlflow run . -e sync`"
+
+    def _check_digests(self, corpus: Corpus) -> None:
+        """Raise BadInput unless a corpus is that of the resumed run."""
         tags = self._run.data.tags
         for tag, splits, digest in (
             ("twinner.corpus_digest", "train and dev", corpus.digest),
             ("twinner.test_digest", "test", corpus.test_digest),
         ):
-            if tags.get(tag) != digest:
+            logged = tags.get(tag) or next((e.value[tag] for e in self.journal.entries("tags") if tag in e.value), None)
+            if logged != digest:
                 problem = f"resume={self.run_id}: that run had another corpus ({tags.get('twinner.corpus')})"
-                details = f"the digest of its {splits} is {tags.get(tag)}, not {digest}"
+                details = f"the digest of its {splits} is {logged}, not {digest}"
                 raise BadInput(f"{problem}, {details}", "give the same corpus, or leave resume empty")
-        mlflow.start_run(run_id=self.run_id, nested=_inside_a_run())
-        if "twinner.error" in tags:
-            self._client.delete_tag(self.run_id, "twinner.error")
 
-    def _new_metrics(self, values: Mapping[str, float], step: int) -> list[Metric]:
-        """The metrics that the run does not have at this step yet; a resumed run has some."""
+    def _metrics_in_store(self) -> set[tuple[str, int]]:
+        names = self._run.data.metrics
+        histories = (persist(lambda name=name: self._client.get_metric_history(self.run_id, name)) for name in names)  # type: ignore[misc]
+        return {(metric.key, metric.step) for history in histories for metric in history}
+
+    def _new_metrics(self, values: Mapping[str, float], step: int) -> list[tuple[str, float, int, int]]:
+        """The metrics that the run does not have at this step yet, as (name, value, time in ms, step)."""
         now = int(time.time() * 1000)
-        new = {name: value for name, value in values.items() if (name, step) not in self._logged_metrics}
+        new = {name: float(value) for name, value in values.items() if (name, step) not in self._logged_metrics}
         self._logged_metrics |= {(name, step) for name in new}
-        return [Metric(name, value, now, step) for name, value in new.items()]
-
-    def _repeat_failed_metrics(self) -> None:
-        """Wait for the metrics on their way, and send those again that did not arrive.
-
-        The store keeps a metric that it gets twice, with its timestamp, once.
-        """
-        for metrics, operation in self._sent:
-            try:
-                if operation is None:
-                    raise MlflowException("never sent")
-                operation.wait()
-            except Exception:  # whatever the reason was, it is raised here if it lasts
-                self._client.log_batch(self.run_id, metrics=metrics)
-        self._sent.clear()
-
-    def _logged_model(self) -> str:
-        """The id of the model that a resumed run had logged before it was stopped, which equals the one of now."""
-        if not self._resumed:
-            return ""
-        found = self._client.search_logged_models([self.experiment_id], f"source_run_id = '{self.run_id}'")
-        return next((str(model.model_id) for model in found if model.status == LoggedModelStatus.READY), "")
+        return [(name, value, now, step) for name, value in new.items()]
 
 
 @contextmanager
-def tracked_run(step: str, resume: str = "", keep_text: bool = True) -> Iterator[TrackedRun]:
+def tracked_run(
+    step: str, resume: str = "", keep_text: bool = True, in_background: bool = False
+) -> Iterator[TrackedRun]:
     """Open the run of a step and leave it FINISHED, FAILED (with `twinner.error`) or KILLED, never RUNNING.
 
-    resume: the id of a run to reopen, once its corpus is known; see `TrackedRun`. keep_text: whether the stored error
-    may quote the corpus.
+    resume, in_background: see `TrackedRun`. keep_text: whether the stored error may quote the corpus.
+    Errors: Undelivered if not everything arrived in MLflow, with a note that says where it is.
     """
-    run = TrackedRun(step, resume)
+    run = TrackedRun(step, resume, in_background)
     try:
         yield run
     except BaseException as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if interrupted:
+            _ignore_interrupts()
+        status = "KILLED" if interrupted else "FAILED"
+        if run.journal.is_trained and not run.journal.is_complete:
+            error.add_note(f"the training is kept: resume={run.run_id} finishes it")
         try:
-            run.end(status, _stored_words(error, keep_text))
-        except Exception as second:  # the tracker may be what failed: the first error is the one to report
-            error.add_note(f"The run could not be marked {status}: {failure_reason(second)}")
+            run.end(status, _stored_words(error, keep_text), min(SHORT_WAIT, tracking_wait()))
+        except Undelivered as second:  # the first error is the one to report
+            error.add_note("; ".join([f"The run could not be marked {status}: {second}", *second.__notes__]))
         raise
     run.end()
 
 
+@contextmanager
+def joined_run(step: str) -> Iterator[None]:
+    """Name and end the run that `mlflow run` made for this process, if it did: the step needs none of its own."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        yield
+        return
+    with tracked_run(step):
+        yield
+
+
 def fail_joined_run(message: str, status: str = "FAILED") -> None:
-    """End the run that `mlflow run` started this process in, unless it was opened already."""
-    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+    """End the run that `mlflow run` started this process in, unless it was opened; the store must answer soon."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return
+
+    def fail() -> None:
         client = mlflow.MlflowClient()
-        client.set_tag(run_id, "twinner.error", message[:LONGEST_TAG])
+        client.set_tag(run_id, "twinner.error", mask_secrets(message)[:LONGEST_TAG])
         client.set_terminated(run_id, status)
 
+    with suppress(Exception):  # the store may be what failed, and the first error is the one to tell
+        within(SHORT_WAIT, fail)
 
-def _inside_a_run() -> bool:
-    return mlflow.active_run() is not None
+
+def _run_name(run: Run, name: str) -> dict[str, str]:
+    """The tag that names a run, unless the user has named it: MLflow's own names say nothing."""
+    is_ours_or_made_up = re.fullmatch(r"[a-z]+-[a-z]+-\d{1,3}|[a-z]+(_train)?", run.info.run_name or "")
+    return {"mlflow.runName": name} if is_ours_or_made_up or not run.info.run_name else {}
+
+
+def _deliver_earlier_runs() -> None:
+    """Deliver what earlier runs have left in the outbox, and say so."""
+    with suppress(Exception):  # whatever it is, this run does not depend on it, and `sync` says it
+        for outcome in deliver_waiting():
+            if outcome.state == "delivered":
+                say(f"delivered from the outbox: run {outcome.run_id} ({outcome.step})")
+
+
+def _ignore_interrupts() -> None:
+    """Let nothing stop the end of a run that was interrupted: the user may press Ctrl-C again."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _stored_words(error: BaseException, keep_text: bool) -> str:
@@ -289,4 +321,4 @@ def _stored_words(error: BaseException, keep_text: bool) -> str:
         words = str(error)
     else:
         words = f"{type(error).__name__}: {error if keep_text else 'its message is not stored, as log_text is no'}"
-    return "; ".join([words, *getattr(error, "__notes__", [])])
+    return mask_secrets("; ".join([words, *getattr(error, "__notes__", [])]))

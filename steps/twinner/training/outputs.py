@@ -2,10 +2,7 @@
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinner import charts
-from twinner.cache import CacheUnusable, cache_folder
 from twinner.corpus import Corpus, Sentence
 from twinner.evaluation import Evaluation
 from twinner.frameworks.contract import Epoch, Prediction
 from twinner.pages.errors_page import errors_page
 
 LARGEST_DATA = 50_000_000  # bytes of corpus that are logged with a run
-
-
-@dataclass(frozen=True)
-class ResultsFolder:
-    """The folder of a run's results.
-
-    artifacts: what becomes artifacts. model: the model in MLflow's format. metrics: a file of all metrics, as JSON.
-    """
-
-    folder: Path
-
-    @property
-    def artifacts(self) -> Path:
-        return self.folder / "artifacts"
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model"
-
-    @property
-    def metrics(self) -> Path:
-        return self.folder / "metrics.json"
-
-
-@contextmanager
-def results_folder(run_id: str) -> Iterator[ResultsFolder]:
-    """Give a run a folder for its results, below the cache, and remove it once the block has ended well.
-
-    After a failure what it holds stays, and a note of the error says where. Without a usable cache it is a temporary
-    folder.
-    """
-    try:
-        folder = cache_folder("runs", run_id)
-    except CacheUnusable:
-        folder = Path(tempfile.mkdtemp(prefix="twinner-run-"))  # unlike `temporary_folder`, kept for the user
-    results = ResultsFolder(folder)
-    for leftover in (results.artifacts, results.model):  # of a resumed run
-        shutil.rmtree(leftover, ignore_errors=True)
-    results.artifacts.mkdir()
-    try:
-        yield results
-    except BaseException as error:
-        if any(results.artifacts.iterdir()):
-            error.add_note(f"the results of the training are in {results.folder}")
-        else:
-            shutil.rmtree(results.folder, ignore_errors=True)
-        raise
-    shutil.rmtree(results.folder, ignore_errors=True)
 
 
 def write_outputs(
@@ -98,12 +46,6 @@ def write_outputs(
         page = errors_page(corpus.test, predictions, title=title)
         (folder / "errors.html").write_text(page, encoding="utf-8")
         _write_data(folder / "data", corpus)
-
-
-def write_metrics(file: Path, epochs: Sequence[Epoch], final: Mapping[str, float]) -> None:
-    """Write the metrics of all epochs, and the final ones, as JSON."""
-    content = {"epochs": [asdict(epoch) for epoch in epochs], "final": dict(final)}
-    file.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _write_inference(

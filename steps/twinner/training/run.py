@@ -1,4 +1,4 @@
-"""The outline of a training: read, train, save, reload, predict, evaluate, write to disk, log."""
+"""The outline of a training: read, train, save, reload, predict, evaluate, write to disk, send to MLflow."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,15 @@ from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
+from twinner.secrets import refuse_secrets
 from twinner.terminal import printable
 from twinner.tracking.registry import MODEL_CARD, check_model_name
-from twinner.tracking.store import where_to_look
+from twinner.tracking.store import check_store, where_to_look
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
-from twinner.training.outputs import results_folder, write_metrics, write_outputs
+from twinner.training.outputs import write_outputs
 
 MakeTrainer = Callable[[Corpus, str], Trainer]  # from the corpus and the id of the run
 
@@ -48,20 +49,22 @@ def train_and_track(
 
     step: the name of the entry point. settings: the parameters of the step by name, as they will be logged.
     make_trainer: creates the framework's trainer. finished: the epochs of the resumed run (`resume` in settings).
-    Errors: BadInput, before the run is opened for a parameter that can't be used. TrackingFailed if the results could
-    not be logged; they are then in a folder that the error names.
+    Errors: BadInput, before the run is opened for a parameter that can't be used. Undelivered if not everything
+    arrived in MLflow; it is then in a folder that the error names, for `sync` to deliver.
     """
     check_parameters(settings)
+    refuse_secrets(settings)
+    check_store()
     check_model_name(settings["model_name"])
     export = check_export(settings["export"])
     keep_text = settings["log_text"] == "yes"
     with (
         timed_phases() as phases,
-        tracked_run(step, settings.get("resume", ""), keep_text) as run,
-        results_folder(run.run_id) as results,
+        tracked_run(step, settings.get("resume", ""), keep_text, in_background=True) as run,
         PeakMemory() as memory,
     ):
         run.log_params(settings)
+        artifacts, model = run.journal.artifacts, run.journal.model
         with phase("read"):
             corpus = _read(settings)
         train = corpus.train[: settings["limit"] or None]
@@ -75,15 +78,16 @@ def train_and_track(
                     trainer, train, corpus.dev, settings["epochs"], run, finished
                 )
             with phase("save"):
-                trainer.save(results.artifacts)
-                trainer.load(results.artifacts)
+                trainer.save(artifacts)
+                trainer.load(artifacts)
+                run.journal.add("trained", best_epoch)
             with phase("infer"):
                 dev_scores = _dev_scores(trainer, corpus, epochs[best_epoch - 1], run)
                 predictions, test_time = _timed_predictions(trainer, corpus.test)
             with phase("evaluate"):
                 evaluation, tokenized_otherwise = _evaluate(trainer, train, corpus, predictions)
                 title = f"{trainer.framework} on {corpus.name}"
-                write_outputs(results.artifacts, title, corpus, predictions, evaluation, epochs, best_epoch, keep_text)
+                write_outputs(artifacts, title, corpus, predictions, evaluation, epochs, best_epoch, keep_text)
             metrics = {
                 **evaluation.metrics,
                 **{f"best_{name}": dev_scores[name] for name in ("dev_precision", "dev_recall", "dev_f1")},
@@ -96,19 +100,16 @@ def train_and_track(
                 "test_seen_in_train": corpus.test_seen_in_train,
                 "peak_memory_mb": memory.megabytes,
             }
-            write_metrics(results.metrics, epochs, metrics)
             card = model_card(run.run_id, trainer.framework, settings, corpus, train, predictions, evaluation, metrics)
-            (results.artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
+            (artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
             with phase("log"):
-                serving.write_model(results.model, trainer, corpus.test[0].text if keep_text else None)
-                try:
-                    if export:
-                        export_results(export, results.artifacts, results.model)
-                finally:
-                    run.log_results(results.artifacts, results.model, settings["model_name"], metrics)
+                serving.write_model(model, trainer, corpus.test[0].text if keep_text else None)
+                run.log_results(metrics, settings["model_name"], card)
+                if export:
+                    export_results(export, artifacts, model)
         finally:
             trainer.close()
-    _print_summary(run, settings["model_name"] or run.model_uri, corpus, len(train), metrics, evaluation, phases)
+        _print_summary(run, settings["model_name"] or run.model_uri, corpus, len(train), metrics, evaluation, phases)
     return Result(run.run_id, epochs, metrics, dev_scores, evaluation.metrics)
 
 
@@ -140,7 +141,8 @@ def _train(
         began = time.perf_counter()
         best_epoch = trainer.train(train, dev, on_epoch)
         seconds = time.perf_counter() - began
-    return done, best_epoch, seconds + sum(epoch.seconds for epoch in finished)
+    seconds += sum(epoch.seconds for epoch in finished)
+    return done, best_epoch, max(seconds, sum(epoch.seconds for epoch in done))  # more if a training was only reloaded
 
 
 def _dev_scores(trainer: Trainer, corpus: Corpus, best: Epoch, run: TrackedRun) -> Mapping[str, float]:
@@ -149,7 +151,7 @@ def _dev_scores(trainer: Trainer, corpus: Corpus, best: Epoch, run: TrackedRun) 
         return best.scores
     predicted = [prediction.tags for prediction in trainer.predict(corpus.dev)]
     scores = entity_scores([sentence.tags for sentence in corpus.dev], predicted, corpus.labels)
-    run.send_metrics(scores, best.number)
+    run.log_metrics(scores, best.number)
     return {**best.scores, **scores}
 
 

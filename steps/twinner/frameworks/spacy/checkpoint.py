@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from twinner.cache import CacheUnusable, cache_folder
-from twinner.errors import BadInput
+from twinner.errors import BadInput, Undelivered
 from twinner.frameworks.contract import Epoch
 
 Arrays = Mapping[str, NDArray[Any]]  # by name
@@ -149,6 +149,9 @@ def new_checkpoint(run_id: str) -> Iterator[Checkpoint | None]:
         if checkpoint.load() is None:  # refused before its first epoch: nothing to resume
             checkpoint.remove()
         raise
+    except Undelivered:
+        checkpoint.remove()
+        raise
     else:
         checkpoint.remove()
     finally:
@@ -166,6 +169,9 @@ def resumed_checkpoint(run_id: str) -> Iterator[Checkpoint]:
     try:
         yield checkpoint
         checkpoint.remove()
+    except Undelivered:
+        checkpoint.remove()
+        raise
     finally:
         checkpoint.release()
 

@@ -58,7 +58,8 @@ class SparkNlpTrainer:
     batch_size: in passes and sentences. seed: of the embeddings, the order of the sentences, the initial weights and
     the dropout; equal seeds give equal models. embeddings: `word2vec`, trained on the training sentences, or any other
     name that `Embedder` takes, for a corpus in the language `lang`. embedding_cache: whether to keep embeddings for
-    later runs. spark_master, driver_memory, spark_conf: as for `spark_session`.
+    later runs. spark_master, driver_memory, spark_conf: as for `spark_session`. finished: the folder with what `save`
+    wrote for an equal training whose results got lost; it is loaded instead of training again.
     """
 
     framework = "sparknlp"
@@ -77,6 +78,7 @@ class SparkNlpTrainer:
         spark_master: str = "local[*]",
         driver_memory: str = "auto",
         spark_conf: str = "",
+        finished: Path | None = None,
     ) -> None:
         check_name(embeddings)
         check_settings(spark_master, driver_memory, spark_conf)
@@ -98,6 +100,7 @@ class SparkNlpTrainer:
         self._log: Path | None = None
         self._sample: tuple[Sentence, ...] = ()
         self._keep_whole: list[str] = []
+        self._finished = finished
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -125,20 +128,32 @@ class SparkNlpTrainer:
         self._sample = reload_sample(train, dev)
         self._keep_whole = tokens_to_keep_whole(train)
         embedder.prepare(train)
-        approach = self._approach(graphs, embedder.embedded_file(dev))
         truncated = embedder.truncated_tags(dev)
+        if self._finished is not None:
+            self._trained = NerDLModel.load(spark_path(self._finished / "ner_model"))
+            self._log = self._finished / "ner.log"
+            return self._follow(lambda: False, truncated, on_epoch)
+        approach = self._approach(graphs, embedder.embedded_file(dev))
         self._log = self._work / "logs" / f"{approach.uid}.log"
         _seed_scala(spark, self.seed)
         # NerDLApproach sorts each partition by its first column, `id`: a single one always gives the same order.
         rows = embedder.embedded(train).coalesce(1).cache()  # read twice
         training = _TrainingThread(approach, rows)
         training.start()
-        logged = []
-        for epoch in training_log.follow(self._log, training.is_running):
-            logged.append(epoch)
-            on_epoch(_epoch(epoch, truncated))
+        best_epoch = self._follow(training.is_running, truncated, on_epoch)
         self._trained = training.result()
         rows.unpersist()
+        return best_epoch
+
+    def _follow(
+        self, is_running: Callable[[], bool], truncated: Mapping[str, int], on_epoch: Callable[[Epoch], None]
+    ) -> int:
+        """Pass on the epochs that a training logs until it ends; return the number of the best one."""
+        assert self._log is not None
+        logged = []
+        for epoch in training_log.follow(self._log, is_running):
+            logged.append(epoch)
+            on_epoch(_epoch(epoch, truncated))
         if len(logged) != self.epochs:
             raise RuntimeError(f"Spark NLP logged {len(logged)} of {self.epochs} epochs")
         return training_log.best_epoch(logged)

@@ -16,3 +16,13 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
   };
   for (const control of viewer.querySelectorAll("input, select")) control.addEventListener("input", show);
 }
+
+// MLflow shows a page in a frame whose links to places in the page lead nowhere.
+if (window.self !== window.top) {
+  for (const link of document.querySelectorAll('a[href^="#"]')) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      document.getElementById(link.getAttribute("href").slice(1))?.scrollIntoView();
+    });
+  }
+}
