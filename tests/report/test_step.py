@@ -40,9 +40,7 @@ def test_writes_data_beside_the_page(experiment: str, tmp_path: Path) -> None:
     log_training(name="only")
     (folder / "runs.csv").write_text("of an earlier report")
     report(output=str(folder / "page.html"))
-    assert (
-        json.loads((folder / "summary.json").read_text(encoding="utf-8"))["test_sets"][0]["winner"]["name"] == "only"
-    )
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["test_sets"][0]["winner"]["name"] == "only"
     assert next(csv.DictReader((folder / "runs.csv").open(encoding="utf-8")))["name"] == "only"
     assert {file.name for file in folder.iterdir()} == {"page.html", "summary.json", "runs.csv"}
 

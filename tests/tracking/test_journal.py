@@ -82,7 +82,7 @@ def test_the_end_counts_unless_the_run_was_resumed_after_it() -> None:
     assert journal.end is None
     journal.add("end", {"status": "KILLED"})
     assert journal.end is not None
-    journal.add("reopened", "run1")
+    journal.add("resumed", "")
     assert journal.end is None
     journal.add("end", {"status": "FINISHED"})
     assert journal.end is not None

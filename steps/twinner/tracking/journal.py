@@ -19,6 +19,7 @@ from twinner.errors import BadInput
 FORMAT = 1  # of the folder; another version of the project may write another
 FILES = "artifacts"  # the kind of the entry that says: everything in `artifacts/` is complete
 MODEL = "model"  # … and everything in `model/`
+RESUMED = "resumed"  # another process goes on with the run, so an end before does not count
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Journal:
     @property
     def end(self) -> Entry | None:
         """The entry that says how the run ended; None while it goes on, and after it was resumed."""
-        last = self.entries("end", "reopened")[-1:]
+        last = self.entries("end", RESUMED)[-1:]
         return last[0] if last and last[0].kind == "end" else None
 
     @property

@@ -21,7 +21,7 @@ from twinner.frameworks.contract import Epoch, Trainer
 from twinner.secrets import mask_secrets
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
-from twinner.tracking.journal import FILES, MODEL, About, Journal
+from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
@@ -67,6 +67,7 @@ class TrackedRun:
                 persist(lambda tag=tag, value=value: self._client.set_tag(self._stand_in, tag, value))  # type: ignore[misc]
         if resume:
             self.journal.remove_files()
+            self.journal.add(RESUMED, "")
         else:
             self.set_tags({"twinner.step": step, **_run_name(self._run, step)})
         if in_background:
