@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _OWN_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; MLflow's own is 120
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would show a password, and cost a request
 }
 _users_settings: dict[str, str | None] = {}

@@ -135,6 +135,11 @@ def unusable(error: Exception) -> StoreUnusable:
     return StoreUnusable(f"the tracking store {uri} can't be used ({words})", remedy)
 
 
+def in_words(error: Exception) -> str:
+    """Return the reason of an error of the store in a few words, without secrets."""
+    return mask_secrets(_explain(error)[0])
+
+
 def where_to_look(experiment_id: str, run_id: str) -> str:
     """Return the command or the address that shows a run, with any password masked."""
     uri = masked_uri()

@@ -28,7 +28,7 @@ from twinner.tracking.registry import shorten_description, version_tags
 from twinner.tracking.store import store_address, within
 
 LONGEST_TAG = 5000  # characters that every store accepts
-SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed
+SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
 
 
 class ChildFailed(Failure):
@@ -72,7 +72,9 @@ class TrackedRun:
             self.set_tags({"twinner.step": step, **_run_name(self._run, step)})
         if in_background:
             self._delivery.start()
-            threading.Thread(target=_deliver_earlier_runs, daemon=True).start()
+        self._earlier_runs = threading.Thread(target=_deliver_earlier_runs, daemon=True)
+        if step != "sync":
+            self._earlier_runs.start()
 
     @property
     def run_id(self) -> str:
@@ -201,6 +203,8 @@ class TrackedRun:
             if self.journal.end is not None and self.journal.is_delivered(self.journal.end.number):
                 self._tidy()
             self.journal.release()
+        if self._earlier_runs.ident is not None:
+            self._earlier_runs.join(SHORT_WAIT)
 
     def _tidy(self) -> None:
         """Remove the folder of a delivered run, unless its finished training still waits for `resume`."""
