@@ -18,7 +18,7 @@ from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
 from twinner.secrets import mask_output, mask_secrets, refuse_secrets
 from twinner.terminal import one_line, replace_unencodable_output
-from twinner.tracking.store import StoreUnusable
+from twinner.tracking.reasons import StoreUnusable
 from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

@@ -26,10 +26,11 @@ from mlflow.models import Model
 from tqdm import tqdm
 
 from twinner.errors import Undelivered
+from twinner.tracking.address import is_file_store, masked_uri
 from twinner.tracking.journal import FILES, MODEL, Entry, Journal
 from twinner.tracking.opening import own_retries
+from twinner.tracking.reasons import in_words
 from twinner.tracking.registry import lacks_registry, register_version
-from twinner.tracking.store import in_words, is_file_store, masked_uri
 
 WAIT = 60.0  # seconds without an answer after which the end of a run stops waiting; TWINNER_TRACKING_WAIT
 FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0  # seconds between attempts

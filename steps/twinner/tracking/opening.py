@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags  # not public; what `start_run` says of a run's source
 from sqlalchemy.exc import SQLAlchemyError
 
-from twinner.tracking.store import current_experiment, unusable
+from twinner.tracking.reasons import unusable
+from twinner.tracking.store import current_experiment
 
 PARENT = "TWINNER_PARENT_RUN"  # names the run that started this process as its child
 PATIENCE = 12.0  # seconds

@@ -19,13 +19,14 @@ from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.secrets import mask_secrets
+from twinner.tracking.address import store_address
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
 from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
-from twinner.tracking.store import store_address, within
+from twinner.tracking.store import within
 
 LONGEST_TAG = 5000  # characters that every store accepts
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
