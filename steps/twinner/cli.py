@@ -37,6 +37,9 @@ def run(step: Callable[..., object]) -> None:
         signal.signal(signal.SIGINT, interrupt)
     status = exit_status(step, sys.argv[1:])
     sys.stdout.flush()
+    if status == INTERRUPTED:  # at its end Python gives up its handlers, and another Ctrl-C would change the status
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.freeze()  # otherwise Python spends a second on a last search for garbage among all imported modules
     sys.exit(status)
 
