@@ -4,7 +4,8 @@ from typing import Literal
 
 from twinner import cli
 from twinner.report import Report, Selection, build_report, check_output, write_output
-from twinner.tracking.store import check_store, where_to_look
+from twinner.tracking.address import where_to_look
+from twinner.tracking.store import check_store
 from twinner.tracking.write import tracked_run
 
 

@@ -206,10 +206,12 @@ def test_interrupting_a_training_leaves_a_killed_run_and_no_files(
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.2)
         assert list((place / "tmp").iterdir())
-        process.send_signal(sent)
+        for _ in range(2):  # the second time, the run is just being ended
+            process.send_signal(sent)
+            time.sleep(0.1)
         err = process.communicate(timeout=60)[1]
         assert process.returncode == 130
-        assert err.endswith("interrupted\n")
+        assert "interrupted" in err.splitlines()  # the answer to the second signal may come after it
         assert "Traceback" not in err
         [run] = client.search_runs([experiments[sent]])
         assert (run.info.status, run.data.tags["twinner.error"]) == ("KILLED", "interrupted")

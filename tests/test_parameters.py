@@ -12,7 +12,7 @@ from twinner.errors import BadInput
 from twinner.parameters import PARAMETERS, check_parameters
 
 PROJECT = Path(__file__).resolve().parent.parent
-STEPS = ["main", "spacy_train", "sparknlp_train", "report", "promote"]
+STEPS = ["main", "spacy_train", "sparknlp_train", "report", "promote", "sync"]
 
 # The contract: the parameters of each step in order, with their defaults.
 SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto"}
@@ -53,6 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "driver_memory": "auto",
         "spark_conf": "",
         "embedding_cache": "yes",
+        "resume": "",
         "log_text": "yes",
         "export": "",
     },
@@ -74,6 +75,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "reason": "",
         "rollback": "no",
     },
+    "sync": {"discard": ""},
 }
 
 

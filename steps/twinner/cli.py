@@ -18,7 +18,7 @@ from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
 from twinner.secrets import mask_output, mask_secrets, refuse_secrets
 from twinner.terminal import one_line, replace_unencodable_output
-from twinner.tracking.store import StoreUnusable
+from twinner.tracking.reasons import StoreUnusable
 from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -31,9 +31,15 @@ def run(step: Callable[..., object]) -> None:
     mask_output()
     _silence_libraries()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = _Interrupt()
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as after `&` in a shell script
+        signal.signal(signal.SIGINT, interrupt)
     status = exit_status(step, sys.argv[1:])
     sys.stdout.flush()
+    if status == INTERRUPTED:  # at its end Python gives up its handlers, and another Ctrl-C would change the status
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.freeze()  # otherwise Python spends a second on a last search for garbage among all imported modules
     sys.exit(status)
 
@@ -100,6 +106,22 @@ def command(step: Callable[..., object]) -> click.Command:
             "token_normalize_func": lambda token: token.replace("_", "-"),
         },
     )
+
+
+class _Interrupt:
+    """A signal handler: the first interrupts the step, the second asks for patience, the third ends the process."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, *_: object) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise KeyboardInterrupt
+        if self._count == 2:
+            os.write(2, b"\nending the run; once more leaves at once\n")  # `print` may be what was interrupted
+        else:
+            os._exit(INTERRUPTED)
 
 
 class _Number(click.ParamType[Any]):

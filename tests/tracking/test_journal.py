@@ -1,4 +1,5 @@
 import json
+import resource
 import stat
 import subprocess
 import sys
@@ -59,12 +60,13 @@ def test_a_killed_process_leaves_a_journal_that_can_be_read_and_continued(tmp_pa
     writer.wait()
     file = folder(tmp_path) / "journal.jsonl"
     with file.open("a") as torn:
-        torn.write('["tags", 17')
+        torn.write('[17, "tags", 17')
     assert journal.claim()
     before = len(journal.entries("tags"))
     journal.add("tags", {"after": "the kill"})
     journal.release()
-    assert [json.loads(line)[0] for line in file.read_text().splitlines()] == ["tags"] * (before + 1)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line[:2] for line in lines] == [[number, "tags"] for number in range(before + 1)]
 
 
 @pytest.mark.parametrize("content", ['{"format": 99}', "not JSON", "[]", '{"format": 1}'])
@@ -82,7 +84,7 @@ def test_the_end_counts_unless_the_run_was_resumed_after_it() -> None:
     assert journal.end is None
     journal.add("end", {"status": "KILLED"})
     assert journal.end is not None
-    journal.add("reopened", "run1")
+    journal.add("resumed", "")
     assert journal.end is None
     journal.add("end", {"status": "FINISHED"})
     assert journal.end is not None
@@ -99,3 +101,25 @@ def test_without_a_cache_a_run_goes_to_a_folder_that_only_the_user_can_read(
     assert root.parent == tmp_path
     assert root.name.startswith("twinner-run-")
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+def test_a_full_disk_costs_no_entry_that_this_process_can_deliver(tmp_path: Path) -> None:
+    journal = Journal.create(ABOUT)
+    journal.add("tags", {"a": "kept"})
+    file = folder(tmp_path) / "journal.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 20, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match="what MLflow does not take is lost with this process"):
+            journal.add("tags", {"b": "in memory " * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.add("tags", {"c": "kept"})
+    assert [entry.number for entry in journal.pending("tags")] == [0, 1, 2]
+    journal.mark(2)
+    journal.release()
+
+    again = Journal(folder(tmp_path))
+    assert again.claim()
+    assert [(entry.number, entry.value) for entry in again.entries("tags")] == [(0, {"a": "kept"}), (2, {"c": "kept"})]
+    assert [entry.number for entry in again.pending("tags")] == [0]

@@ -29,15 +29,9 @@ from servers import (
 )
 from sqlalchemy.engine import make_url
 from twinner.errors import BadInput
-from twinner.tracking.store import (
-    StoreUnusable,
-    check_artifacts,
-    check_store,
-    current_experiment,
-    failure_reason,
-    link_to_run,
-    where_to_look,
-)
+from twinner.tracking.address import failure_reason, link_to_run, where_to_look
+from twinner.tracking.reasons import StoreUnusable
+from twinner.tracking.store import check_artifacts, check_store, current_experiment
 from users import PROJECT, free_port, user_environment
 
 URI = "http://ann:secret@127.0.0.1:9"

@@ -158,5 +158,5 @@ def test_without_a_registry_the_model_is_logged_and_the_run_says_so(
     assert run.info.status == "FINISHED"
     assert run.data.tags["twinner.registered"] == "no: the store has no registry"
     printed = capsys.readouterr().out
-    assert printed.startswith("The store has no registry: the model will be logged, not registered as ner.\n")
+    assert "\nThe store has no registry: the model will be logged, not registered as ner.\n" in printed
     assert mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").metadata.run_id == run.info.run_id

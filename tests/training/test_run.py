@@ -140,6 +140,7 @@ def test_logs_artifacts(run: Run, tracked: mlflow.MlflowClient) -> None:
         "data",
         "classification_report.txt",
         "entity_report.json",
+        "model_card.md",
         "inference.parquet",
         "precrecf1.jpg",
         "macromicroavg.jpg",

@@ -21,6 +21,7 @@ from twinner.report.sections import MAX_COLUMNS, Section, split_into_sections
 from twinner.report.selection import Selection
 from twinner.report.summary import markdown, runs_csv, summary_json
 from twinner.terminal import one_line
+from twinner.tracking.address import link_to_run
 from twinner.tracking.read import (
     Run,
     by_epoch_metric,
@@ -29,7 +30,6 @@ from twinner.tracking.read import (
     kept_epoch_metric,
     score_kept_epochs,
 )
-from twinner.tracking.store import link_to_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only

@@ -26,10 +26,11 @@ from mlflow.models import Model
 from tqdm import tqdm
 
 from twinner.errors import Undelivered
+from twinner.tracking.address import is_file_store, masked_uri
 from twinner.tracking.journal import FILES, MODEL, Entry, Journal
 from twinner.tracking.opening import own_retries
+from twinner.tracking.reasons import in_words
 from twinner.tracking.registry import lacks_registry, register_version
-from twinner.tracking.store import failure_reason, is_file_store, masked_uri
 
 WAIT = 60.0  # seconds without an answer after which the end of a run stops waiting; TWINNER_TRACKING_WAIT
 FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0  # seconds between attempts
@@ -65,8 +66,10 @@ class Delivery:
         self._done = threading.Event()
         self._given_up = threading.Event()
         self._last_success = time.monotonic()
-        self._failures: list[Exception] = []
+        self._failures: list[Exception] = []  # of the attempt going on
+        self._failing_since: float | None = None
         self._told_behind = False
+        self.reason = "it does not answer"  # why the last attempt failed
 
     def start(self) -> None:
         """Start sending, if that has not begun."""
@@ -91,11 +94,6 @@ class Delivery:
                     return
                 raise Undelivered(f"not everything has arrived in MLflow ({self.reason})")
 
-    @property
-    def reason(self) -> str:
-        """Why the last attempt failed, in one line."""
-        return failure_reason(self._failures[0]) if self._failures else "it does not answer"
-
     def _deliver_until_done(self) -> None:
         delay = FIRST_DELAY
         with own_retries():
@@ -109,11 +107,12 @@ class Delivery:
                     return
                 if self._failures:
                     self._may_repeat = True
+                    self.reason = in_words(self._failures[0])
                     delay = FIRST_DELAY if self._last_success > before else min(2 * delay, LONGEST_DELAY)
                     self._tell_if_behind()
                     self._given_up.wait(delay)
                 else:
-                    self._tell_if_behind()
+                    self._tell_if_caught_up()
                     self._journal.changed.wait()
             self._tell_store_of_failure()
 
@@ -337,14 +336,16 @@ class Delivery:
         self._last_success = time.monotonic()
 
     def _tell_if_behind(self) -> None:
-        """Tell the user, once, that the store does not answer, and once that it does again."""
-        behind = bool(self._failures) and time.monotonic() - self._last_success > BEHIND
-        if behind and not self._told_behind:
-            say(f"tracking is behind: {masked_uri()} takes nothing ({self.reason})")
+        self._failing_since = self._failing_since or time.monotonic()
+        if not self._told_behind and time.monotonic() - self._failing_since > BEHIND:
+            say(f"tracking is behind: {masked_uri()} does not take everything ({self.reason})")
             say(f"everything is kept in {self._journal.folder}")
-        elif self._told_behind and not self._failures:
+            self._told_behind = True
+
+    def _tell_if_caught_up(self) -> None:
+        if self._told_behind:
             say("tracking has caught up")
-        self._told_behind = behind if self._failures else False
+        self._failing_since, self._told_behind = None, False
 
 
 def _name_model(folder: Path, model: LoggedModel, run_id: str) -> None:

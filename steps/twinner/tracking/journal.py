@@ -6,8 +6,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +21,7 @@ from twinner.errors import BadInput
 FORMAT = 1  # of the folder; another version of the project may write another
 FILES = "artifacts"  # the kind of the entry that says: everything in `artifacts/` is complete
 MODEL = "model"  # … and everything in `model/`
+RESUMED = "resumed"  # another process goes on with the run, so an end before does not count
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,19 @@ class Journal:
         self.artifacts.mkdir()
 
     def add(self, kind: str, value: Any, at: int | None = None) -> None:
-        """Append an entry, safe on disk when this returns. at: its time in milliseconds; default: now."""
+        """Append an entry, safe on disk when this returns. at: its time in milliseconds; default: now.
+
+        On a full disk the entry is kept in memory alone, to be delivered by this process, and a warning tells so.
+        """
         with self._guard:
-            entry = Entry(len(self._entries), kind, at or int(time.time() * 1000), value)
-            with (self.folder / "journal.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps([entry.kind, entry.time, entry.value]) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            number = self._entries[-1].number + 1 if self._entries else 0
+            entry = Entry(number, kind, at or int(time.time() * 1000), value)
             self._entries.append(entry)
+            try:
+                _append(self.folder / "journal.jsonl", [astuple(entry)], sync=True)
+            except OSError as error:
+                problem = f"can't write to {self.folder} ({error.strerror})"
+                warnings.warn(f"{problem}: what MLflow does not take is lost with this process", stacklevel=2)
         self.changed.set()
 
     def entries(self, *kinds: str) -> list[Entry]:
@@ -168,7 +176,7 @@ class Journal:
     @property
     def end(self) -> Entry | None:
         """The entry that says how the run ended; None while it goes on, and after it was resumed."""
-        last = self.entries("end", "reopened")[-1:]
+        last = self.entries("end", RESUMED)[-1:]
         return last[0] if last and last[0].kind == "end" else None
 
     @property
@@ -191,9 +199,9 @@ class Journal:
         """Remember that an entry (by its number) or a file (by a name) was delivered."""
         with self._guard:
             new = [str(item) for item in what if str(item) not in self._delivered]
-            with (self.folder / "delivered.txt").open("a", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(item)}\n" for item in new)
             self._delivered.update(new)
+            with suppress(OSError):  # on a full disk: it would only be sent once more
+                _append(self.folder / "delivered.txt", new, sync=False)
 
     def is_delivered(self, what: object) -> bool:
         """Whether `mark` was called for it, by this process or an earlier one."""
@@ -209,14 +217,28 @@ class Journal:
 
     def _read(self) -> None:
         self.about  # noqa: B018  # raises for a folder of another version
-        lines = enumerate(_whole_lines(self.folder / "journal.jsonl"))
-        self._entries = [Entry(number, *values) for number, values in lines]
+        self._entries = [Entry(*values) for values in _whole_lines(self.folder / "journal.jsonl")]
         self._delivered = set(_whole_lines(self.folder / "delivered.txt"))
 
     def _write(self, name: str, text: str) -> None:
         new = self.folder / f"{name}.new"
         new.write_text(text, encoding="utf-8")
         new.replace(self.folder / name)
+
+
+def _append(file: Path, values: Sequence[Any], sync: bool) -> None:
+    """Append JSON values to a file, a line each, or none of them; sync: see that they reach the disk."""
+    size = file.stat().st_size if file.exists() else 0
+    try:
+        with file.open("a", encoding="utf-8") as out:
+            out.writelines(f"{json.dumps(value)}\n" for value in values)
+            out.flush()
+            if sync:
+                os.fsync(out.fileno())
+    except OSError:
+        with suppress(OSError):
+            os.truncate(file, size)
+        raise
 
 
 def _whole_lines(file: Path) -> Iterator[Any]:

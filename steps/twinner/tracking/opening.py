@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags  # not public; what `start_run` says of a run's source
 from sqlalchemy.exc import SQLAlchemyError
 
-from twinner.tracking.store import current_experiment, unusable
+from twinner.tracking.reasons import unusable
+from twinner.tracking.store import current_experiment
 
 PARENT = "TWINNER_PARENT_RUN"  # names the run that started this process as its child
 PATIENCE = 12.0  # seconds
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 _OWN_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; MLflow's own is 120
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would show a password, and cost a request
 }
 _users_settings: dict[str, str | None] = {}

@@ -9,9 +9,9 @@ from mlflow.exceptions import MlflowException
 
 from twinner.cache import cache_folder
 from twinner.errors import BadInput, Undelivered
+from twinner.tracking.address import failure_reason, store_address
 from twinner.tracking.delivery import Delivery, tracking_wait
 from twinner.tracking.journal import Journal
-from twinner.tracking.store import failure_reason, store_address
 
 KILLED = "the process of this run ended before its training did"
 

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from twinner.errors import BadInput, Failure
-from twinner.tracking.store import failure_reason
+from twinner.tracking.address import failure_reason
 
 CHAMPION, PREVIOUS = "champion", "previous"  # aliases
 MODEL_CARD = "model_card.md"  # among the outputs of a training; the description of a registered version

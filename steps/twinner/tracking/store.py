@@ -1,10 +1,9 @@
-"""The tracking store: whether this process can use it, and how it is shown to the user, without passwords."""
+"""Check that this process can use the tracking store, its experiment and its artifact store."""
 
 import contextlib
 import json
 import logging
 import os
-import re
 import shlex
 import tempfile
 import threading
@@ -16,19 +15,18 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import mlflow
-import requests
 from filelock import FileLock
 from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.engine import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from twinner.errors import BadInput
 from twinner.secrets import mask_secrets
+from twinner.tracking.address import dialect, failure_reason, masked_uri
+from twinner.tracking.reasons import PATIENCE, URI_EXAMPLES, StoreUnusable, unusable
 
-MAX_REASON = 300  # characters of a library's message that we repeat
-PATIENCE = 6  # seconds for one answer; with the imports before it, a step has told the user within 15
 MAKING = 300  # seconds that another process may take to make the store
 DATABASES = ("sqlite", "mysql", "postgresql", "mssql")
 DRIVERS = {"mysql": "pymysql", "postgresql": "'psycopg[binary]'", "mssql": "pyodbc"}  # what pip installs
@@ -40,17 +38,10 @@ TIMEOUT_ARGUMENT = {  # by driver
     "pysqlite": "timeout",
     "pyodbc": "timeout",
 }
-WHERE = "check that it is running and that MLFLOW_TRACKING_URI points to it"
-LOGIN = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-PERMISSION = "ask for EDIT on the experiment, or set MLFLOW_EXPERIMENT_NAME to one of your own"
 AWS_LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile in ~/.aws, to one that may write there"
 
 T = TypeVar("T")
 _usable: set[tuple[str, ...]] = set()  # what was found so in this process
-
-
-class StoreUnusable(BadInput):
-    """The tracking store does not answer as it should, so no run in it can be marked as failed."""
 
 
 def check_store() -> None:
@@ -69,9 +60,9 @@ def check_store() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about every retry
     with _one_retry():
         try:
-            if _dialect(uri) in DATABASES:
+            if dialect(uri) in DATABASES:
                 _open_database(uri)
-            elif _dialect(uri) not in ("", "file"):
+            elif dialect(uri) not in ("", "file"):
                 within(PATIENCE + 1, lambda: mlflow.MlflowClient().search_experiments(max_results=1))
             artifacts = _artifact_place()
         except BadInput:
@@ -128,55 +119,6 @@ def check_artifacts(uri: str) -> None:
         raise BadInput(problem, f"{remedy}; the server's log says more" if scheme else remedy) from error
 
 
-def unusable(error: Exception) -> StoreUnusable:
-    """Return the error to show for an error of MLflow or of a database: the reason in a few words, and a remedy."""
-    uri = masked_uri()
-    words, remedy = _explain(error)
-    return StoreUnusable(f"the tracking store {uri} can't be used ({words})", remedy)
-
-
-def where_to_look(experiment_id: str, run_id: str) -> str:
-    """Return the command or the address that shows a run, with any password masked."""
-    uri = masked_uri()
-    if uri.startswith(("http://", "https://")):
-        return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-
-
-def link_to_run(experiment_id: str, run_id: str) -> str:
-    """Return the address of a run on a tracking server, without user and password; empty for other stores."""
-    server = urlsplit(mlflow.get_tracking_uri())
-    if server.scheme not in ("http", "https"):
-        return ""
-    host = server.netloc.rpartition("@")[2]
-    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
-
-
-def failure_reason(error: BaseException) -> str:
-    """Return the first line of an error of the store, shortened, without secrets."""
-    lines = mask_secrets(str(error)).strip().split("\n")
-    return (lines[0] or type(error).__name__)[:MAX_REASON]
-
-
-def masked_uri() -> str:
-    """Return the URI of the store with any password masked."""
-    return mask_secrets(mlflow.get_tracking_uri())
-
-
-def is_file_store(uri: str) -> bool:
-    """Whether a tracking URI is a plain folder rather than a database or a server."""
-    return "://" not in uri or uri.startswith("file:")
-
-
-def store_address() -> str:
-    """Return the URI of the store without password, absolute, so that the same store has the same address anywhere."""
-    uri = masked_uri()
-    prefix = "sqlite:///"
-    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
-        return f"{prefix}{Path(uri.removeprefix(prefix)).absolute()}"
-    return uri if "://" in uri or uri.startswith("file:") else Path(uri).absolute().as_uri()
-
-
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what a call returns, or raise TimeoutError after so many seconds; the call then goes on in the background.
 
@@ -216,17 +158,12 @@ def _one_retry() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _dialect(uri: str) -> str:
-    """Return the first part of a URI's scheme: `mysql` for mysql+pymysql://."""
-    return urlsplit(uri).scheme.partition("+")[0]
-
-
 def _open_database(uri: str) -> None:
     """Connect to a database, check that MLflow can write to it, and have MLflow make its tables if there are none."""
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError) as error:
-        raise StoreUnusable(f"MLFLOW_TRACKING_URI is malformed: {masked_uri()}", _URI_EXAMPLES) from error
+        raise StoreUnusable(f"MLFLOW_TRACKING_URI is malformed: {masked_uri()}", URI_EXAMPLES) from error
     try:
         driver = url.get_dialect().driver
         seconds = {TIMEOUT_ARGUMENT[driver]: PATIENCE} if driver in TIMEOUT_ARGUMENT else {}
@@ -368,70 +305,3 @@ def _try_bucket(uri: str) -> None:
     except (BotoCoreError, ValueError) as error:  # no connection, no such endpoint
         problem = f"the artifact store {shown} does not answer ({failure_reason(error)})"
         raise BadInput(problem, "check that it is running and that MLFLOW_S3_ENDPOINT_URL points to it") from error
-
-
-_URI_EXAMPLES = "write it as http://HOST:PORT, sqlite:///FILE, mysql+pymysql://… or postgresql+psycopg://…"
-
-
-def _explain(error: Exception) -> tuple[str, str]:
-    """Return the cause of a store's error in a few words, and what to do."""
-    scheme, text = _dialect(mlflow.get_tracking_uri()), str(error)
-    if isinstance(error, TimeoutError):
-        return str(error), WHERE
-    if isinstance(error, DBAPIError):
-        return _explain_database(error)
-    if scheme in ("http", "https"):
-        return _explain_server(error)
-    if "unsupported" in text.lower():
-        return "no such kind of store", _URI_EXAMPLES
-    if scheme in ("", "file") and "MLFLOW_ALLOW_FILE_STORE" in text:
-        return "a plain folder is not allowed", "use sqlite:///FILE, or set MLFLOW_ALLOW_FILE_STORE=true"
-    return failure_reason(error), WHERE
-
-
-def _explain_database(error: DBAPIError) -> tuple[str, str]:
-    words = failure_reason(error.orig or error)
-    if arguments := getattr(error.orig, "args", ()):  # of MySQL: a number and a text
-        words = failure_reason(Exception(" ".join(map(str, arguments))))
-    lower = words.lower()
-    if "locked" in lower:
-        return words, "another program keeps it locked: end that, or wait for it"
-    if "not a database" in lower:
-        return words, "give the file of an MLflow database, or one that does not exist yet"
-    if _dialect(mlflow.get_tracking_uri()) == "sqlite":
-        return words, "make its folder, and the file itself, writable for you"
-    if "authentication" in lower or "denied" in lower:
-        return words, "check the user and the password in MLFLOW_TRACKING_URI"
-    if "unknown database" in lower or "does not exist" in lower:
-        return words, "create the database, or correct its name in MLFLOW_TRACKING_URI"
-    return words, WHERE
-
-
-def _explain_server(error: Exception) -> tuple[str, str]:
-    """Return why a server did not answer as MLflow does. MLflow gives the cause as its error's context alone."""
-    text, cause = str(error), error.__cause__ or error.__context__
-    if isinstance(cause, requests.exceptions.InvalidURL) or "invalid url" in text.lower():
-        return "the address is malformed", _URI_EXAMPLES
-    if status := re.search(r"error code (\d{3})|too many (\d{3}) error", text):
-        code = status[1] or status[2]
-        if code in ("401", "403"):
-            return f"it answered {code}, no permission", LOGIN if code == "401" else PERMISSION
-        if code.startswith("4") and code != "429":
-            return f"it answered {code}, so it is no MLflow server", WHERE
-        return f"it answered {code}", "look into the server's log, or try again later"
-    if "valid JSON" in text:
-        return "it is no MLflow server", WHERE
-    if isinstance(cause, requests.exceptions.Timeout):
-        return f"no answer within {PATIENCE} s", WHERE
-    if isinstance(cause, requests.exceptions.SSLError):
-        return "its TLS certificate is not trusted", "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate to trust"
-    if isinstance(cause, requests.exceptions.ProxyError):
-        return "the proxy does not let us through", "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
-    if isinstance(cause, requests.exceptions.ConnectionError):
-        for sign, words in (("resolve", "there is no such host"), ("refused", "connection refused")):
-            if sign in text.lower():
-                return words, WHERE
-        return "no connection", WHERE
-    if getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
-        return failure_reason(error), LOGIN
-    return failure_reason(error), WHERE

@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -20,16 +19,17 @@ from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.secrets import mask_secrets
+from twinner.tracking.address import store_address
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
-from twinner.tracking.journal import FILES, MODEL, About, Journal
+from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
 from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
-from twinner.tracking.store import store_address, within
+from twinner.tracking.store import within
 
 LONGEST_TAG = 5000  # characters that every store accepts
-SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed
+SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
 
 
 class ChildFailed(Failure):
@@ -68,11 +68,14 @@ class TrackedRun:
                 persist(lambda tag=tag, value=value: self._client.set_tag(self._stand_in, tag, value))  # type: ignore[misc]
         if resume:
             self.journal.remove_files()
+            self.journal.add(RESUMED, "")
         else:
             self.set_tags({"twinner.step": step, **_run_name(self._run, step, step)})
         if in_background:
             self._delivery.start()
-            threading.Thread(target=_deliver_earlier_runs, daemon=True).start()
+        self._earlier_runs = threading.Thread(target=_deliver_earlier_runs, daemon=True)
+        if step != "sync":
+            self._earlier_runs.start()
 
     @property
     def run_id(self) -> str:
@@ -205,6 +208,8 @@ class TrackedRun:
             if self.journal.end is not None and self.journal.is_delivered(self.journal.end.number):
                 self._tidy()
             self.journal.release()
+        if self._earlier_runs.ident is not None:
+            self._earlier_runs.join(SHORT_WAIT)
 
     def _tidy(self) -> None:
         """Remove the folder of a delivered run, unless its finished training still waits for `resume`."""
@@ -255,10 +260,7 @@ def tracked_run(
     try:
         yield run
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if interrupted:
-            _ignore_interrupts()
-        status = "KILLED" if interrupted else "FAILED"
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         if run.journal.is_trained and not run.journal.is_complete:
             error.add_note(f"the training is kept: resume={run.run_id} finishes it")
         try:
@@ -306,13 +308,6 @@ def _deliver_earlier_runs() -> None:
         for outcome in deliver_waiting():
             if outcome.state == "delivered":
                 say(f"delivered from the outbox: run {outcome.run_id} ({outcome.step})")
-
-
-def _ignore_interrupts() -> None:
-    """Let nothing stop the end of a run that was interrupted: the user may press Ctrl-C again."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _stored_words(error: BaseException, keep_text: bool) -> str:

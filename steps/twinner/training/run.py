@@ -16,8 +16,9 @@ from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.secrets import refuse_secrets
 from twinner.terminal import printable
+from twinner.tracking.address import where_to_look
 from twinner.tracking.registry import MODEL_CARD, check_model_name
-from twinner.tracking.store import check_store, where_to_look
+from twinner.tracking.store import check_store
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
