@@ -15,8 +15,9 @@ EPOCHS = 3
 EPOCH_METRICS = {
     "ner.losses",
     "epoch_seconds",
-    *(f"dev_{name}" for name in ("precision", "recall", "f1", "f1_LOC", "f1_PER")),
-    *(f"dev_token_{name}" for name in ("precision", "recall", "f1", "macro_f1", "f1_LOC", "f1_PER")),
+    *(f"dev_{name}" for name in ("precision", "recall", "f1")),
+    *(f"dev_token_{name}" for name in ("precision", "recall", "f1", "f1_LOC", "f1_PER")),
+    *(f"dev/{name}" for name in ("f1_LOC", "f1_PER", "token_macro_f1")),
 }
 COST_METRICS = {
     "training_time",
