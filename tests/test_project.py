@@ -81,7 +81,7 @@ def test_report_covers_only_runs_in_range(user: User) -> None:
     page = page_file.read_text(encoding="utf-8")
     assert "2 training runs: 2 finished" in page
     for rate, in_range in {0.1: True, 0.3: True, 0.5: False}.items():
-        assert (trainings[rate].info.run_id in page) == in_range
+        assert (f"{trainings[rate].info.run_name} ({trainings[rate].info.run_id[:6]})" in page) == in_range
     assert user.artifact(report, "report.html", user.folder).read_text(encoding="utf-8") == page
 
 

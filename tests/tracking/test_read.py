@@ -32,6 +32,17 @@ def test_finds_training_runs_newest_first(experiment: str) -> None:
     assert [run.framework for run in runs] == ["Spark NLP", "spaCy"]
 
 
+def test_trainings_named_alike_after_equal_scores_are_told_apart(experiment: str) -> None:
+    names = ["spacy_train 0.900", "spacy_train 0.900", "spacy_train 0.800", "mine", "mine"]
+    ids = [log_training(name=name) for name in names]
+    found = {run.id: run.name for run in find_training_runs()}
+    assert [found[run_id] for run_id in ids] == [
+        f"spacy_train 0.900 ({ids[0][:6]})",
+        f"spacy_train 0.900 ({ids[1][:6]})",
+        *names[2:],
+    ]
+
+
 def test_finds_runs_with_usage_errors(experiment: str) -> None:
     with mlflow.start_run() as run:
         mlflow.set_tags({"mlflow.project.entryPoint": "spacy_train", "twinner.error": "epochs is 0; make it 1"})

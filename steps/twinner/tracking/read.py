@@ -190,7 +190,7 @@ def find_training_runs(experiments: str = "", filter: str = "", metric: str = ""
         if metric and known:
             raise BadInput(f"no training runs in {where}: none has the metric {metric!r}", _suggest(metric, known))
         raise BadInput(f"no training runs in {where}", "make one with `mlflow run . -e spacy_train`")
-    runs = [_plain(run, names) for run in chosen]
+    runs = _tell_apart([_plain(run, names) for run in chosen])
     return sorted(runs, key=lambda run: run.started, reverse=True)
 
 
@@ -321,6 +321,12 @@ def shorten(text: str, limit: int) -> str:
     """Return a text on one printable line, of at most `limit` characters."""
     text = one_line(text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _tell_apart(runs: Sequence[Run]) -> list[Run]:
+    """Add a part of their ids to the names of trainings that were named alike, after their step and equal scores."""
+    counts = Counter(run.name for run in runs if re.fullmatch(rf"{re.escape(run.step)} \d\.\d{{3}}", run.name))
+    return [replace(run, name=f"{run.name} ({run.id[:6]})") if counts[run.name] > 1 else run for run in runs]
 
 
 def _is_training(run: StoredRun, metrics: set[str]) -> bool:
