@@ -19,6 +19,8 @@ from mlflow.server import get_app_client
 from servers import MlflowServer, S3Server, mariadb, program, running
 from users import PROJECT, free_port, small_corpus, user_environment  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.slow
+
 FOLDER = PROJECT / "tracking"
 COMPOSE = FOLDER / "compose.yaml"
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]

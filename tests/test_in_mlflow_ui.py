@@ -14,6 +14,8 @@ from servers import mlflow_server  # type: ignore[import-not-found]
 from spacy_train import spacy_train
 from twinner.training.run import Result
 
+pytestmark = pytest.mark.slow
+
 # MLflow's assistant opens by itself, over a third of the page. Sandboxed frames have no storage.
 CLOSE_ASSISTANT = """if (window === window.top) {
   localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");

@@ -17,6 +17,8 @@ from servers import PASSWORD, Database, S3Server, basic_auth, mariadb, mlflow_se
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from users import PROJECT, small_corpus, user_environment  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.slow
+
 # Texts of the corpus, so that a model that has learned anything finds something. A served Spark NLP model starts
 # Spark with the jars that its native form needs.
 LOAD = """

@@ -30,6 +30,8 @@ from twinner.frameworks.contract import Epoch
 from twinner.tracking.write import TrackedRun
 from twinner.training.run import Result
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 MANY_EPOCHS = 60  # enough to be killed among them
 CREATE = "runs/create"

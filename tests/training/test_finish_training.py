@@ -11,6 +11,8 @@ from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F
 from sync import sync
 from users import PROJECT, small_corpus  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.slow
+
 # Runs the step until the results of the training are to be written.
 KILLED = """
 import os, signal, sys
