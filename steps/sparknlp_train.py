@@ -41,6 +41,7 @@ def sparknlp_train(
 ) -> Result:
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
+    check_machine(spark_conf)  # before anything is downloaded
     check_parameters(settings)
     check_store()  # before Java is started
     finished: Path | None = None
@@ -48,7 +49,6 @@ def sparknlp_train(
         settings = resumed_settings(sparknlp_train, settings)
         finished = finished_training(resume)
     spark = [settings[name] for name in ("spark_master", "driver_memory", "spark_conf")]
-    check_machine(settings["spark_conf"])  # before anything is downloaded
     with start_session_early(*spark):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
