@@ -2,9 +2,7 @@
 
 import base64
 import os
-import random
 import sqlite3
-import string
 import subprocess
 import sys
 import threading
@@ -22,7 +20,7 @@ from twinner.secrets import mask_secrets, refuse_secrets
 from twinner.tracking.read import find_training_runs
 from users import PROJECT, free_port, user_environment
 
-SECRET = "".join(random.SystemRandom().choices(string.ascii_letters, k=12)) + "/+ %&'\"1"
+SECRET = "qWkRzvTnLpXd/+ %&'\"1"
 QUOTED = quote(SECRET, safe="")
 
 

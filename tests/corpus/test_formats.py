@@ -41,7 +41,7 @@ def test_recognises_formats(name: str, content: str, reader: Reader, pack: bool,
     ("name", "content", "words"),
     [
         ("a.conll", "", "a.conll: the file is empty; give a file with annotated sentences"),
-        ("a.conll.gz", gzip.compress(b""), "the file is empty"),
+        ("a.conll.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("a.conll", "\n-DOCSTART- O\n\n", "a.conll: the file has no sentences"),
         ("a.jsonl", '{"text": "a", "answer": "reject"}\n', "a.jsonl: the file has no sentences"),
         (
