@@ -308,28 +308,29 @@ class Delivery:
     def _upload(self, root: Path, send: Callable[[Path, str | None], None]) -> None:
         """Send the files below a folder that did not arrive yet, several at a time. Raises the first error."""
         names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        waiting = [name for name in names if not self._journal.is_delivered(f"{root.name}/{name}")]
         failed = threading.Event()
         began = time.monotonic()
 
-        def upload(name: str) -> None:
+        def upload(name: str) -> Exception | None:
             if self._given_up.is_set() or (failed.is_set() and time.monotonic() - began > SLOW):
-                return
+                return TimeoutError("given up")
             parent = PurePosixPath(name).parent.as_posix()
             try:
                 send(root / name, None if parent == "." else parent)
-            except BaseException:
+            except Exception as error:
                 failed.set()
-                raise
+                return error
             self._journal.mark(f"{root.name}/{name}")
             self._last_success = time.monotonic()
+            return None
 
-        waiting = [name for name in names if not self._journal.is_delivered(f"{root.name}/{name}")]
+        errors = [upload(name) for name in waiting[:1]]  # alone: MLflow looks up where files go, and remembers it
         with ThreadPoolExecutor(MAX_UPLOADS) as pool:
-            errors = [future.exception() for future in [pool.submit(upload, name) for name in waiting]]
-        for error in filter(None, errors):
-            raise error
-        if self._given_up.is_set():
-            raise TimeoutError("given up")
+            errors += pool.map(upload, waiting[1:])
+        for error in errors:
+            if error is not None:
+                raise error
 
     def _mark(self, entry: Entry) -> None:
         self._journal.mark(entry.number)
