@@ -1,6 +1,7 @@
 """Reading artifacts that are complete, missing, broken or of another test set."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,7 +12,7 @@ import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.report.predictions import Evidence, read_evidence
 from twinner.tracking.artifacts import fetch_artifacts
-from twinner.tracking.read import Run, find_training_runs
+from twinner.tracking.read import find_training_runs
 
 SENTENCES = [("Anna in Ulm", "B-PER O B-LOC", "B-PER O O"), ("New York", "B-LOC I-LOC", "B-LOC I-LOC")]
 
@@ -101,7 +102,7 @@ def test_leaves_out_runs_with_other_gold_tags(experiment: str) -> None:
 def test_caches_remote_artifacts_until_they_change(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = log_training(sentences=SENTENCES)
     (run,) = find_training_runs()
-    remote = Run(**{**vars(run), "artifact_uri": "s3://bucket/artifacts"})
+    remote = replace(run, artifact_uri="s3://bucket/artifacts")
     fetched = []
 
     def download(artifact_path: str, **arguments: str) -> str:
