@@ -25,7 +25,7 @@ Change = Callable[[str], None]
 @pytest.fixture
 def change_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
     """Run SQL in the test's own SQLite store."""
-    monkeypatch.setenv("TWINNER_TRACKING_WAIT", "2")
+    monkeypatch.setenv("TWINNER_TRACKING_WAIT", "5")
     mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()  # creates the database
 
     def execute(statement: str) -> None:

@@ -65,6 +65,7 @@ class Delivery:
         self._thread = threading.Thread(target=self._deliver_until_done, daemon=True)
         self._done = threading.Event()
         self._given_up = threading.Event()
+        self._hurried = threading.Event()  # cuts a back-off short
         self._last_success = time.monotonic()
         self._failures: list[Exception] = []  # of the attempt going on
         self._failing_since: float | None = None
@@ -84,11 +85,13 @@ class Delivery:
         """
         self.start()
         self._journal.changed.set()
+        self._hurried.set()
         began = time.monotonic()
         while not self._done.wait(0.05):
             if time.monotonic() - max(began, self._last_success) > wait:
                 self._given_up.set()
                 self._journal.changed.set()
+                self._hurried.set()
                 self._thread.join(SLOW)
                 if self._done.is_set():
                     return
@@ -110,7 +113,8 @@ class Delivery:
                     self.reason = in_words(self._failures[0])
                     delay = FIRST_DELAY if self._last_success > before else min(2 * delay, LONGEST_DELAY)
                     self._tell_if_behind()
-                    self._given_up.wait(delay)
+                    self._hurried.wait(delay)
+                    self._hurried.clear()
                 else:
                     self._tell_if_caught_up()
                     self._journal.changed.wait()
