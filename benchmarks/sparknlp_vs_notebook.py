@@ -35,8 +35,8 @@ def notebook(train: Path, test: Path, embeddings: str, epochs: int, folder: Path
     from sklearn.metrics import classification_report
     from sparknlp.annotator import BertEmbeddings, NerDLApproach, NerDLModel, Word2VecApproach
     from sparknlp.training import CoNLL
+    from twinner.encoders.minilm import minilm_folder
     from twinner.frameworks.sparknlp.embeddings import WORD2VEC_PASSES, WORD2VEC_SIZE
-    from twinner.frameworks.sparknlp.minilm import minilm_folder
     from twinner.spark.jars import spark_jars
     from twinner.spark.java import java_home
 
@@ -147,7 +147,7 @@ def main() -> None:
         notebook(arguments.train, arguments.test, arguments.embeddings, arguments.epochs, arguments.only)
         return
     from twinner.cache import cache_folder
-    from twinner.frameworks.sparknlp.minilm import minilm_folder
+    from twinner.encoders.minilm import minilm_folder
     from twinner.spark.jars import spark_jars
 
     spark_jars()  # exclude downloads from the time

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from package_index import PackageIndex
 from spacy_train import spacy_train
 from twinner.training.run import Result
 
@@ -48,6 +49,17 @@ def isolated(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     if not {"spark", "spark_cache"} & set(request.fixturenames):
         monkeypatch.setenv("TWINNER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def package_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """Run an empty package index on 127.0.0.1, which is pip's only one in this test."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    index = PackageIndex(folder)
+    index.use(monkeypatch)
+    yield index
+    index.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from twinner.errors import BadInput
 
@@ -55,6 +58,34 @@ def writable_cache_folder(*parts: str) -> Path:
     except OSError as error:
         problem = f"the cache folder {folder} can't be written to ({error.strerror})"
         raise CacheUnusable(problem, "set TWINNER_CACHE to a folder that can") from None
+    return folder
+
+
+def filled_folder(fill: Callable[[Path], None], *parts: str) -> Path:
+    """Return a folder below the cache, and call `fill` with an empty one that takes its place if it is not there.
+
+    It is there whole or not at all. Of several processes that need it, one fills it and the others wait.
+    Raises CacheUnusable if it can't be written, as on a full disk; other errors of `fill` pass.
+    """
+    *above, name = parts
+    folder = cache_folder(*above) / name
+    if folder.exists():
+        return folder  # without the lock: the cache may be read-only
+    parent = writable_cache_folder(*above)
+    part = parent / f".{name}.part"
+    try:
+        with FileLock(parent / f".{name}.lock"):
+            if not folder.exists():  # another process may have filled it meanwhile
+                shutil.rmtree(part, ignore_errors=True)  # of a killed process
+                part.mkdir()
+                try:
+                    fill(part)
+                    part.rename(folder)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        problem = f"the folder {folder} can't be written to the cache ({error.strerror or error})"
+        raise CacheUnusable(problem, "free space, or set TWINNER_CACHE to a folder that has some") from error
     return folder
 
 

@@ -70,7 +70,7 @@ PARAMETERS = {
     "driver_memory": Parameter("memory of the Spark driver such as 4g; auto: from the machine's", affects_scores=False),
     "spark_conf": Parameter("more Spark settings: key=value key=value"),
     "config": Parameter("a spaCy config to train instead of ours; the parameters still win"),
-    "vectors": Parameter("a spaCy vectors package or folder"),
+    "vectors": Parameter("en_md, a spaCy vectors package, or a folder"),
     "init": Parameter("a spaCy model to continue training, with its labels: runs:/…, models:/…, or a folder"),
     "resume": Parameter("id of a stopped run to continue; all else is taken from it", affects_scores=False),
     "embedding_cache": Parameter("keep a corpus's embeddings for the next run", affects_scores=False),

@@ -13,9 +13,9 @@ from spark_cache import read_only, spark_cache  # type: ignore[import-not-found]
 from sparknlp.annotator import NerDLModel
 from sparknlp.base import LightPipeline
 from twinner.corpus import Sentence
+from twinner.encoders.minilm import minilm_folder
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch, Prediction
-from twinner.frameworks.sparknlp.minilm import minilm_folder
 from twinner.frameworks.sparknlp.text_entities import text_entities
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer, _tensorflow_settings
 from twinner.spark.session import is_running

@@ -11,6 +11,7 @@ from spacy.util import load_config, load_model_from_config, registry, resolve_do
 from thinc.api import Config
 
 from twinner.errors import BadInput
+from twinner.frameworks.spacy.vectors import vectors_folder
 
 OUR_CONFIG = Path(__file__).with_name("default.cfg")
 READER = "spacy.Corpus.v1"
@@ -22,10 +23,10 @@ def training_config(
     """Return the complete config to train, after the checks of `spacy debug config`.
 
     overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
-    config: a user's file, used instead of ours. vectors: a package or folder. init: a folder with a spaCy model, whose
-    pipeline is trained further.
+    config: a user's file, used instead of ours. vectors: `en_md`, a package or a folder. init: a folder with a spaCy
+    model, whose pipeline is trained further.
     Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be
-    loaded, and for init together with config or vectors. Warns about vectors of another language.
+    fetched or loaded, and for init together with config or vectors. Warns about vectors of another language.
     """
     if init and (config or vectors):
         given = "config" if config else "vectors"
@@ -47,8 +48,9 @@ def training_config(
             _set_value(filled, name, value)
         _use_our_corpora(filled, paths)
         if vectors:
-            filled["paths"]["vectors"] = filled["initialize"]["vectors"] = vectors
-            _check_vectors(vectors, filled["nlp"]["lang"])
+            folder = vectors_folder(vectors)
+            filled["paths"]["vectors"] = filled["initialize"]["vectors"] = folder
+            _check_vectors(vectors, folder, filled["nlp"]["lang"])
             if file == OUR_CONFIG:
                 _set_value(filled, "components.tok2vec.model.embed.include_static_vectors", True)
         if source is not None:
@@ -114,8 +116,8 @@ def _check_buildable(config: Config) -> None:
     resolve_dot_names(interpolated, [training["train_corpus"], training["dev_corpus"]])
 
 
-def _check_vectors(name: str, lang: str) -> None:
-    other = _load_model(name, "vectors", "install the package or name a folder").lang
+def _check_vectors(name: str, folder: str, lang: str) -> None:
+    other = _load_model(folder, "vectors", "use en_md, install the package or name a folder").lang
     if other != lang:
         warnings.warn(
             f"the vectors {name!r} have the language {other!r}, the corpus has {lang!r}; set lang if that is wrong",

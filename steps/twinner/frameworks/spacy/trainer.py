@@ -24,6 +24,7 @@ from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reloa
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
 from twinner.frameworks.spacy.config import training_config
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
+from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
 from twinner.temporary import remove_folder, temporary_folder
 
 DATA = "data/spacy"  # the logged corpora, relative to the logged config
@@ -68,15 +69,16 @@ class SpacyTrainer:
     ) -> None:
         """Take the parameters of `spacy_train`; lang: the language of the corpus, such as `de`.
 
-        init: a local folder with a spaCy model. checkpoint: where the state is saved after each epoch; training
-        resumes from what it holds.
+        vectors: `en_md`, a package or a folder. init: a local folder with a spaCy model. checkpoint: where the state is
+        saved after each epoch; training resumes from what it holds.
         Raises BadInput for a config that spaCy can't build or that has no NER, and for vectors or a model that can't
-        be loaded.
+        be fetched or loaded.
         """
         self.versions = {"spacy": spacy.__version__}
         self._seed = seed
         self._epochs = epochs
         self._patience = patience
+        self._vectors = vectors
         self._init = init
         self._log_text = log_text
         self._checkpoint = checkpoint
@@ -112,6 +114,8 @@ class SpacyTrainer:
             write_corpus(sentences, self._corpora[split])
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
+        if self._vectors == EN_MD:  # the model has them by now; the path of the cache is of no use elsewhere
+            nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
         labels = {label for sentence in train for _, _, label in sentence.entities}
         _check_labels(nlp, labels)
         loop = TrainingLoop(nlp, self._seed)

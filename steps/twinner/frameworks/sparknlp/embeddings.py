@@ -17,11 +17,11 @@ from sparknlp.annotator import Word2VecApproach, Word2VecModel
 
 from twinner.cache import CacheUnusable
 from twinner.corpus import Sentence
+from twinner.encoders.minilm import minilm_folder
 from twinner.errors import BadInput
 from twinner.frameworks.sparknlp import batches
 from twinner.frameworks.sparknlp.annotations import documents_frame
 from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache, warn_of_unusable_cache
-from twinner.frameworks.sparknlp.minilm import minilm_folder
 from twinner.frameworks.sparknlp.preserve_case import preserve_case
 from twinner.phases import phase
 from twinner.spark.session import java_cause, spark_path
