@@ -18,7 +18,7 @@ from twinner.tracking.store import check_store
 from twinner.training.resume import resumed_settings
 from twinner.training.run import Result, train_and_track
 
-TRAINER_SETTINGS = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors")
+TRAINER_SETTINGS = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors", "embeddings")
 
 
 def spacy_train(
@@ -37,6 +37,7 @@ def spacy_train(
     model_name: str = "",
     config: str = "",
     vectors: str = "",
+    embeddings: str = "",
     init: str = "",
     resume: str = "",
     log_text: Literal["yes", "no"] = "yes",

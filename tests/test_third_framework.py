@@ -22,6 +22,7 @@ class GazetteerTrainer:
     framework = "gazetteer"
     versions = {"spacy": spacy.__version__}
     save_options = {}
+    requirements = ()
 
     def train(self, train, dev, on_epoch):
         found = {

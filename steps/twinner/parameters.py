@@ -55,7 +55,7 @@ PARAMETERS = {
     "dev_fraction": Parameter("share of train held out for dev if the corpus has no dev split", **_SHARE),
     "test_fraction": Parameter("share held out for test if the corpus has no test data", **_SHARE),
     "patience": Parameter("stop after this many epochs without a better dev F1; 0: never", **_at_least(0)),
-    "embeddings": Parameter("word2vec, minilm, a pretrained Spark NLP name, or a folder"),
+    "embeddings": Parameter("minilm, e5, hf:ORG/MODEL or a folder; minilm:3+6 for its layers; Spark NLP: or word2vec"),
     "limit": Parameter("train on the first N training sentences only; 0: all", **_at_least(0)),
     "seed": Parameter(
         "seed of every source of randomness in training, never of the splits",

@@ -55,8 +55,11 @@ def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
             trainer.pipeline(),
             path=str(folder),
             mlflow_model=model,
-            code_paths=[str(_copy_modules(Path(code), __name__, *loaders))],
-            pip_requirements=[f"{package}=={version(package)}" for package in (*REQUIREMENTS, *framework.requirements)],
+            code_paths=[str(_copy_modules(Path(code), __name__, *loaders)), str(_write_entry_points(Path(code)))],
+            pip_requirements=[
+                f"{package}=={version(package)}"
+                for package in (*REQUIREMENTS, *framework.requirements, *trainer.requirements)
+            ],
             signature=SIGNATURE,
             input_example=None if example is None else pd.DataFrame({"text": [example]}),
             **trainer.save_options,
@@ -112,6 +115,15 @@ def _copy_modules(to: Path, *modules: str) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     return to / package.name
+
+
+def _write_entry_points(to: Path) -> Path:
+    """Write the metadata by which packages such as spaCy find what the copied modules register; return its folder."""
+    folder = to / "twinner-0.dist-info"
+    folder.mkdir()
+    text = "".join(framework.entry_points for framework in FRAMEWORKS.values())
+    (folder / "entry_points.txt").write_text(text, encoding="utf-8")
+    return folder
 
 
 def _imports(file: Path) -> set[str]:

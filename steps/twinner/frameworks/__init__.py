@@ -13,7 +13,8 @@ class Framework:
     title: its name on pages. colour, dark_colour: of its marks on light and on dark pages. flavor: the MLflow flavor
     that saves its model. model_data: the file or folder that the flavor writes into a saved model. loader: the module
     whose `load(path)` loads that data and returns a function from texts to their entities. requirements: the packages
-    that the loader needs where the model is served.
+    that the loader needs where the model is served. entry_points: what a saved model's code registers with other
+    packages, as in the file `entry_points.txt` of a package.
     """
 
     title: str
@@ -23,6 +24,7 @@ class Framework:
     model_data: str
     loader: str
     requirements: tuple[str, ...]
+    entry_points: str = ""
 
 
 # Keyed by the tag `twinner.framework`. The colours are Okabe and Ito's, with lighter shades for dark pages.
@@ -35,6 +37,7 @@ FRAMEWORKS = {
         model_data="model.spacy",
         loader="twinner.frameworks.spacy.text_entities",
         requirements=("spacy",),
+        entry_points="[spacy_architectures]\ntwinner.WithEncoder.v1 = twinner.frameworks.spacy.encoder:with_encoder\n",
     ),
     "sparknlp": Framework(
         title="Spark NLP",

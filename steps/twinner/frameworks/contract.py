@@ -79,6 +79,11 @@ class Trainer(Protocol):
         ...
 
     @property
+    def requirements(self) -> Sequence[str]:
+        """The packages that this model needs where it is served, besides those of its row in `FRAMEWORKS`."""
+        ...
+
+    @property
     def save_options(self) -> Mapping[str, Any]:
         """More keyword arguments of the `save_model` of its MLflow flavor."""
         ...

@@ -18,10 +18,10 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from sparknlp.annotator import BertEmbeddings, NerDLModel
 from twinner.corpus import Sentence
+from twinner.encoders.embedding_cache import EmbeddingCache
 from twinner.encoders.minilm import minilm_folder
 from twinner.errors import BadInput
 from twinner.frameworks.sparknlp.batches import group_by_length
-from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache
 from twinner.frameworks.sparknlp.embeddings import Embedder, _parts, check_name
 from twinner.spark.session import java_cause
 

@@ -11,6 +11,7 @@ from spacy.util import load_config, load_model_from_config, registry, resolve_do
 from thinc.api import Config
 
 from twinner.errors import BadInput
+from twinner.frameworks.spacy.encoder import WITH_ENCODER
 from twinner.frameworks.spacy.vectors import vectors_folder
 
 OUR_CONFIG = Path(__file__).with_name("default.cfg")
@@ -18,18 +19,22 @@ READER = "spacy.Corpus.v1"
 
 
 def training_config(
-    overrides: Mapping[str, object], paths: Mapping[str, Path], config: str = "", vectors: str = "", init: str = ""
+    overrides: Mapping[str, object],
+    paths: Mapping[str, Path],
+    config: str = "",
+    vectors: str = "",
+    init: str = "",
+    embeddings: str = "",
 ) -> Config:
     """Return the complete config to train, after the checks of `spacy debug config`.
 
     overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
     config: a user's file, used instead of ours. vectors: `en_md`, a package or a folder. init: a folder with a spaCy
-    model, whose pipeline is trained further.
-    Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be
-    fetched or loaded, and for init together with config or vectors. Warns about vectors of another language.
+    model, whose pipeline is trained further. embeddings: an encoder's name, for our config or one with the same layers.
+    Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be had,
+    and for init together with what it brings itself. Warns about vectors of another language.
     """
-    if init and (config or vectors):
-        given = "config" if config else "vectors"
+    if init and (given := "config" if config else "vectors" if vectors else "embeddings" if embeddings else ""):
         raise BadInput(f"{given} and init are both given", f"leave {given} empty: init brings its own")
     source = (
         _load_model(init, "init", "name a run's model (runs:/ID/model) or a folder with a spaCy model")
@@ -53,6 +58,8 @@ def training_config(
             _check_vectors(vectors, folder, filled["nlp"]["lang"])
             if file == OUR_CONFIG:
                 _set_value(filled, "components.tok2vec.model.embed.include_static_vectors", True)
+        if embeddings:
+            _add_encoder(filled, embeddings, file)
         if source is not None:
             _use_components_of(source, init, filled)
         names = filled["nlp"]["pipeline"]
@@ -95,6 +102,19 @@ def _use_our_corpora(config: Config, paths: Mapping[str, Path]) -> None:
         options = reader if reader.get("@readers") == READER else DEFAULT_CONFIG["corpora"][split]
         config["corpora"][split] = options | {"path": f"${{paths.{split}}}"}
         config["training"][f"{split}_corpus"] = f"corpora.{split}"
+
+
+def _add_encoder(config: Config, encoder: str, file: Path) -> None:
+    """Mix an encoder's vectors into what the layer `embed` of the component tok2vec gives."""
+    model = config.get("components", {}).get("tok2vec", {}).get("model", {})
+    if not {"embed", "encode"} <= model.keys() or "width" not in model["encode"]:
+        raise BadInput(
+            "embeddings needs a component tok2vec with the layers embed and encode",
+            f"leave embeddings empty, and name {WITH_ENCODER} where the config embeds words",
+            file,
+        )
+    width = "${components.tok2vec.model.encode.width}"
+    model["embed"] = {"@architectures": WITH_ENCODER, "encoder": encoder, "width": width, "embed": model["embed"]}
 
 
 def _use_components_of(source: Language, folder: str, config: Config) -> None:

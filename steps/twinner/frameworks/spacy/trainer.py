@@ -18,11 +18,16 @@ from thinc.api import NumpyOps, fix_random_seed, get_current_ops, set_current_op
 from threadpoolctl import threadpool_limits
 
 from twinner.corpus import Sentence
+from twinner.encoders.embedding_cache import Embeddings, open_cache
+from twinner.encoders.find import find_encoder
+from twinner.encoders.run import ARCHITECTURES, Encoder
+from twinner.encoders.vector_file import vector_file
 from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
 from twinner.frameworks.spacy.config import training_config
+from twinner.frameworks.spacy.encoder import encoder_of, known_vectors
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
 from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
 from twinner.temporary import remove_folder, temporary_folder
@@ -64,17 +69,23 @@ class SpacyTrainer:
         config: str = "",
         vectors: str = "",
         init: str = "",
+        embeddings: str = "",
         log_text: bool = True,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Take the parameters of `spacy_train`; lang: the language of the corpus, such as `de`.
 
-        vectors: `en_md`, a package or a folder. init: a local folder with a spaCy model. checkpoint: where the state is
-        saved after each epoch; training resumes from what it holds.
+        vectors: `en_md`, a package or a folder. init: a local folder with a spaCy model. embeddings: an encoder whose
+        vectors are read beside spaCy's own features; empty: none. checkpoint: where the state is saved after each
+        epoch; training resumes from what it holds.
         Raises BadInput for a config that spaCy can't build or that has no NER, and for vectors or a model that can't
         be fetched or loaded.
         """
         self.versions = {"spacy": spacy.__version__}
+        if embeddings:
+            found = find_encoder(embeddings, ARCHITECTURES)
+            Encoder(found.folder)  # fail early
+            self.versions["embeddings"] = found.description
         self._seed = seed
         self._epochs = epochs
         self._patience = patience
@@ -83,6 +94,7 @@ class SpacyTrainer:
         self._log_text = log_text
         self._checkpoint = checkpoint
         self._work = temporary_folder("spacy")
+        self._embeddings = Embeddings(open_cache(), self._work / "embeddings")
         self._corpora = {split: self._work / f"{split}.spacy" for split in ("train", "dev")}
         overrides = {
             "system.seed": seed,
@@ -95,7 +107,7 @@ class SpacyTrainer:
             "training.batcher.size": _batch_size_schedule(batch_size),
         }
         try:
-            self._config = training_config(overrides, self._corpora, config, vectors, init)
+            self._config = training_config(overrides, self._corpora, config, vectors, init, embeddings)
         except BaseException:
             self.close()
             raise
@@ -116,6 +128,12 @@ class SpacyTrainer:
         nlp = self._nlp = init_nlp(self._config)
         if self._vectors == EN_MD:  # the model has them by now; the path of the cache is of no use elsewhere
             nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
+        with self._known_vectors(nlp, (*train, *dev)):
+            return self._run_epochs(nlp, train, dev, on_epoch)
+
+    def _run_epochs(
+        self, nlp: Language, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]
+    ) -> int:
         labels = {label for sentence in train for _, _, label in sentence.entities}
         _check_labels(nlp, labels)
         loop = TrainingLoop(nlp, self._seed)
@@ -187,6 +205,11 @@ class SpacyTrainer:
             docs = (Doc(nlp.vocab, words=sentence.tokens) for sentence in sentences)
             return [Prediction(_tags(doc)) for doc in nlp.pipe(docs)]
 
+    @property
+    def requirements(self) -> Sequence[str]:
+        """What runs the pipeline's encoder, if it has one."""
+        return ("onnxruntime", "sentencepiece", "tokenizers") if encoder_of(self._trained) else ()
+
     def pipeline(self) -> Language:
         """Return the loaded pipeline, tokenizer included; its vocabulary is that of the training data."""
         return self._trained
@@ -200,7 +223,19 @@ class SpacyTrainer:
 
     def close(self) -> None:
         """Remove the work folder."""
+        self._embeddings.close()
         remove_folder(self._work)
+
+    @contextmanager
+    def _known_vectors(self, nlp: Language, sentences: Sequence[Sentence]) -> Iterator[None]:
+        """Compute the vectors of the pipeline's encoder once, if it has one, and use them within the block."""
+        encoder = encoder_of(nlp)
+        if encoder is None:
+            yield
+            return
+        vectors = vector_file(encoder, [sentence.tokens for sentence in sentences], self._embeddings)
+        with known_vectors(nlp, vectors):
+            yield
 
     @property
     def _trained(self) -> Language:

@@ -1,10 +1,8 @@
 """Word embeddings for Spark NLP: word2vec trained on the corpus, or a pretrained model; cached between runs."""
 
-import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sparknlp.annotator import Word2VecApproach, Word2VecModel
 
-from twinner.cache import CacheUnusable
 from twinner.corpus import Sentence
-from twinner.encoders.minilm import minilm_folder
+from twinner.encoders.embedding_cache import EmbeddingCache, Embeddings, digest_of
+from twinner.encoders.export import MAX_PIECES, digest_of_files, is_cased, is_export, max_pieces, model_type
+from twinner.encoders.find import PACKAGED, FoundEncoder, find_encoder
+from twinner.encoders.names import HUB, EncoderName, parse_name
 from twinner.errors import BadInput
 from twinner.frameworks.sparknlp import batches
 from twinner.frameworks.sparknlp.annotations import documents_frame
-from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache, warn_of_unusable_cache
 from twinner.frameworks.sparknlp.preserve_case import preserve_case
-from twinner.phases import phase
 from twinner.spark.session import java_cause, spark_path
 
 WORD2VEC_SIZE = 100
@@ -31,7 +29,6 @@ WORD2VEC_PASSES = 5  # over the corpus; after one, Spark NLP's default, vectors 
 CACHE_VERSION = 5  # bump it to invalidate cached embeddings
 BATCH = 32  # sentences per model call
 PART = 64  # documents per Spark task
-MAX_PIECES = 512  # word pieces in a sentence: the limit of BERT-like models, unless their config says otherwise
 # `model_type` in an export's config.json -> Spark NLP's annotator for it.
 ANNOTATORS = {
     "albert": "AlbertEmbeddings",
@@ -67,23 +64,22 @@ class Embedder:
         cache: EmbeddingCache | None,
         scratch: Path,
     ) -> None:
-        """name: `word2vec`, `minilm`, a folder, or a name of Spark NLP's hub, where `lang` is preferred.
+        """name: `word2vec`, what `find_encoder` takes, or a name of Spark NLP's hub, where `lang` is preferred.
 
         seed: of word2vec. cache: of embeddings; scratch: a folder for those that are not cached, made if missing.
         """
         self._spark = spark
         self._seed = seed
-        self._cache = cache
-        self._scratch = scratch
+        self._embeddings = Embeddings(cache, scratch)
         self._annotator: Any = None
         self._word2vec: Path | None = None  # its folder, once it is trained
         self._digest = ""
         if name == "word2vec":
             self.dimension = WORD2VEC_SIZE
         else:
-            self._annotator, folder = _load_model(spark, name, lang)
+            self._annotator, folder = _load_model(spark, parse_name(name), lang)
             self.dimension = self._embed_a_word(name)
-            self._digest = _digest_of_files(folder)
+            self._digest = digest_of_files(folder)
             # The same for each loading of the model, where Spark NLP sets a new one; cached embeddings carry it.
             self._annotator.setStorageRef(self._digest)
 
@@ -99,11 +95,11 @@ class Embedder:
         """Train word2vec on the training sentences; do nothing for other embeddings."""
         if self._annotator is not None:
             return
-        self._digest = _digest(
+        self._digest = digest_of(
             "word2vec", WORD2VEC_SIZE, WORD2VEC_PASSES, self._seed, [sentence.tokens for sentence in train]
         )
-        key = _digest(CACHE_VERSION, sparknlp.version(), self._digest)
-        self._word2vec = self._computed(key, lambda folder: self._train_word2vec(train, folder)) / "model"
+        key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest)
+        self._word2vec = self._embeddings.get(key, lambda folder: self._train_word2vec(train, folder)) / "model"
 
     def embedded(self, sentences: Sequence[Sentence]) -> DataFrame:
         """Return the documents of `group_by_length` as rows of `documents_frame` with `embeddings`, from a file.
@@ -115,40 +111,14 @@ class Embedder:
     def embedded_file(self, sentences: Sequence[Sentence]) -> str:
         """Return the URI of the Parquet file of `embedded`."""
         content = [(sentence.text, sentence.tokens, sentence.tags, sentence.starts) for sentence in sentences]
-        key = _digest(CACHE_VERSION, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
-        return spark_path(self._computed(key, lambda folder: self._embed(sentences, folder)) / "rows")
+        key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
+        return spark_path(self._embeddings.get(key, lambda folder: self._embed(sentences, folder)) / "rows")
 
     def truncated_tags(self, sentences: Sequence[Sentence]) -> Counter[str]:
         """Count the tags of the tokens without an embedding: those beyond the model's maximum sentence length."""
         rows = self.embedded(sentences).select(F.explode("label.result").alias("tag")).groupBy("tag").count()
         embedded = Counter({row["tag"]: row["count"] for row in rows.collect()})
         return Counter(tag for sentence in sentences for tag in sentence.tags) - embedded
-
-    def _computed(self, key: str, compute: Callable[[Path], None]) -> Path:
-        """Return the folder that `compute` fills, from the cache if it is there.
-
-        It is computed in the scratch folder and then moved to the cache, so that a failure of the computation is told
-        from one of the cache, which costs nothing but a warning.
-        """
-        scratch = self._scratch / key
-
-        def compute_in_scratch() -> Path:
-            scratch.mkdir(parents=True)
-            try:
-                compute(scratch)
-            except BaseException:
-                shutil.rmtree(scratch, ignore_errors=True)
-                raise
-            return scratch
-
-        with phase("embed"):
-            if self._cache is not None:
-                try:
-                    return self._cache.get(key, compute_in_scratch)
-                except CacheUnusable as error:
-                    warn_of_unusable_cache(error)
-                    self._cache = None
-            return scratch if scratch.exists() else compute_in_scratch()
 
     def _train_word2vec(self, train: Sequence[Sentence], folder: Path) -> None:
         approach = (
@@ -191,9 +161,13 @@ class Embedder:
 def check_name(name: str) -> None:
     """Raise BadInput for an impossible name of embeddings, as far as that is known without Spark."""
     if not name.strip():
-        raise BadInput("embeddings is empty", "use word2vec, minilm, a name of Spark NLP's hub, or a folder")
-    folder = Path(name).expanduser()
-    if ("/" in name or "\\" in name or name.startswith(("~", "."))) and not folder.is_dir():
+        raise BadInput("embeddings is empty", f"use word2vec, {', '.join(PACKAGED)}, hf:ORG/MODEL, or a folder")
+    parsed = parse_name(name)
+    source = parsed.source
+    if source.startswith(HUB):
+        return
+    folder = Path(source).expanduser()
+    if ("/" in source or "\\" in source or source.startswith(("~", "."))) and not folder.is_dir():
         where = "" if folder.is_absolute() else f" in {Path.cwd()}: make it absolute"
         raise BadInput(f"embeddings={name}: there is no such folder{where}", "name a folder that holds a model")
     if folder.is_dir() and _kind_of_folder(folder) is None:
@@ -201,18 +175,30 @@ def check_name(name: str) -> None:
             f"embeddings={name}: this folder is not a model",
             "name embeddings that Spark NLP saved (with metadata/), or an ONNX or TensorFlow export with assets/",
         )
+    if parsed.layers and source not in PACKAGED and not folder.is_dir():
+        raise BadInput(f"embeddings={name}: {source} has no layers to choose from", "leave the layers out")
 
 
-def _load_model(spark: SparkSession, name: str, lang: str) -> tuple[Any, Path]:
+def exported_encoder(name: str) -> FoundEncoder | None:
+    """Return the export that a name of embeddings stands for, fetched if need be; None if it is no export's name."""
+    parsed = parse_name(name)
+    is_folder = _kind_of_folder(Path(parsed.source).expanduser()) == "export"
+    is_encoder = is_folder or parsed.source in PACKAGED or parsed.source.startswith(HUB)
+    return find_encoder(name, ANNOTATORS) if is_encoder else None
+
+
+def _load_model(spark: SparkSession, name: EncoderName, lang: str) -> tuple[Any, Path]:
     """Return the annotator of a name other than word2vec, and the folder that it was loaded from."""
-    check_name(name)
-    folder = Path(name).expanduser().absolute()
-    if name == "minilm":
-        folder = minilm_folder()
+    check_name(str(name))
+    folder = Path(name.source).expanduser().absolute()
+    if found := exported_encoder(str(name)):
+        folder = found.folder
     elif not folder.is_dir():
-        folder = _download(spark, name, lang)
+        folder = _download(spark, name.source, lang)
     saved = _kind_of_folder(folder) == "saved"
-    annotator = _load_saved(folder, name) if saved else _load_export(spark, folder, name)
+    if saved and name.layers:
+        raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
+    annotator = _load_saved(folder, str(name)) if saved else _load_export(spark, folder, str(name))
     preserve_case(spark, annotator)
     annotator.setInputCols(["document", "token"]).setOutputCol("embeddings")
     if annotator.hasParam("batchSize"):
@@ -224,8 +210,7 @@ def _kind_of_folder(folder: Path) -> str | None:
     """Return `saved` for an annotator saved by Spark NLP, `export` for a model with its assets, None for neither."""
     if (folder / "metadata").is_dir():
         return "saved"
-    has_model = (folder / "model.onnx").is_file() or (folder / "saved_model.pb").is_file()
-    return "export" if has_model and (folder / "assets").is_dir() else None
+    return "export" if is_export(folder) else None
 
 
 def _download(spark: SparkSession, name: str, lang: str) -> Path:
@@ -275,42 +260,14 @@ def _load_saved(folder: Path, name: str) -> Any:
 
 def _load_export(spark: SparkSession, folder: Path, name: str) -> Any:
     """Load an ONNX or TensorFlow export; its config says of which kind, case and maximum length it is."""
-    config = _read_config(folder, "config.json")
-    kind = ANNOTATORS.get(config.get("model_type", "bert"))
-    if kind is None:
-        known = ", ".join(sorted(ANNOTATORS))
-        raise BadInput(f"embeddings={name}: model_type {config['model_type']!r} is not known", f"use one of {known}")
-    tokenizer = _read_config(folder, "tokenizer_config.json")
+    kind = getattr(sparknlp.annotator, ANNOTATORS[model_type(folder)])
     try:
-        annotator = getattr(sparknlp.annotator, kind).loadSavedModel(str(folder), spark)
+        annotator = kind.loadSavedModel(str(folder), spark)
     except (Py4JError, PySparkException, TypeError) as error:
         raise BadInput(
             f"embeddings={name}: it can't be loaded ({java_cause(error)})", "export the model again"
         ) from error
-    limits = (config.get("max_position_embeddings"), tokenizer.get("model_max_length"), MAX_PIECES)
-    max_pieces = min(limit for limit in limits if isinstance(limit, int) and limit > 0)
-    return annotator.setCaseSensitive(_is_cased(folder, tokenizer)).setMaxSentenceLength(max_pieces)
-
-
-def _is_cased(folder: Path, tokenizer: dict[str, Any]) -> bool:
-    """Return whether a model distinguishes `Bonn` from `bonn`, by its vocabulary or else its tokenizer's settings."""
-    vocabulary = folder / "assets" / "vocab.txt"
-    if vocabulary.is_file():
-        words = vocabulary.read_text(encoding="utf-8").splitlines()
-        return any(word != word.lower() for word in words if not word.startswith("["))
-    return not tokenizer.get("do_lower_case", False)
-
-
-def _read_config(folder: Path, name: str) -> dict[str, Any]:
-    """Read a JSON file beside the model or in its assets; return an empty dict if there is none."""
-    for file in (folder / name, folder / "assets" / name):
-        if file.is_file():
-            try:
-                config = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError:
-                raise BadInput(f"{file}: this is not JSON", "export the model again") from None
-            return config if isinstance(config, dict) else {}
-    return {}
+    return annotator.setCaseSensitive(is_cased(folder)).setMaxSentenceLength(max_pieces(folder))
 
 
 def _parts(documents: int) -> list[list[int]]:
@@ -322,16 +279,3 @@ def _parts(documents: int) -> list[list[int]]:
     similar = [range(at, max(at - size, -1), -1) for at in range(documents - 1, -1, -size)]
     count = -(-documents // PART)
     return [[i for batch in similar[part::count] for i in batch] for part in range(count)]
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()[:32]
-
-
-def _digest_of_files(folder: Path) -> str:
-    """Return a digest of the names and contents of the files below a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as content:
-            digest.update(str(file.relative_to(folder)).encode() + hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()

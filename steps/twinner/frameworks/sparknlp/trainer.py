@@ -19,13 +19,13 @@ from pyspark.sql import DataFrame, SparkSession
 from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel
 
 from twinner.corpus import Sentence
+from twinner.encoders.embedding_cache import open_cache
 from twinner.errors import BadInput
 from twinner.evaluation.scores import token_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.sparknlp import batches, training_log
 from twinner.frameworks.sparknlp.annotations import collect_predictions, json_lines_frame
-from twinner.frameworks.sparknlp.embedding_cache import open_cache
-from twinner.frameworks.sparknlp.embeddings import Embedder, check_name
+from twinner.frameworks.sparknlp.embeddings import Embedder, check_name, exported_encoder
 from twinner.frameworks.sparknlp.graph import fitting_graph, write_seeded
 from twinner.frameworks.sparknlp.tokenization import tokenizer_stages, tokens_to_keep_whole
 from twinner.phases import phase
@@ -104,9 +104,11 @@ class SparkNlpTrainer:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """The versions of Spark NLP, PySpark and the session's Java."""
+        """The versions of Spark NLP, PySpark, the session's Java, and an encoder's export."""
         java = self._spark._jvm.java.lang.System.getProperty("java.version")
-        return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java}
+        encoder = exported_encoder(self._embeddings)
+        embeddings = {"embeddings": encoder.description} if encoder else {}
+        return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java, **embeddings}
 
     @_convert_java_errors
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
@@ -201,6 +203,11 @@ class SparkNlpTrainer:
         ]
         empty = self._spark.createDataFrame([], "text string")
         return Pipeline(stages=stages).fit(empty)
+
+    @property
+    def requirements(self) -> Sequence[str]:
+        """None besides those of Spark NLP, which runs every encoder."""
+        return ()
 
     @property
     def save_options(self) -> Mapping[str, Any]:

@@ -1,6 +1,8 @@
 """Embeddings that are kept for later runs on this machine."""
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -8,13 +10,60 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import ReadWriteLock, Timeout
 
 from twinner.cache import CacheUnusable, cache_folder, folder_size
 from twinner.errors import BadInput
+from twinner.phases import phase
 
 LIMIT = 20_000  # megabytes, unless TWINNER_EMBEDDINGS_MB says otherwise
+
+
+class Embeddings:
+    """Folders of computed embeddings, by key: from the cache, or computed now."""
+
+    def __init__(self, cache: "EmbeddingCache | None", scratch: Path) -> None:
+        """scratch: a folder for what is not cached, made if missing."""
+        self._cache = cache
+        self._scratch = scratch
+
+    def get(self, key: str, compute: Callable[[Path], None]) -> Path:
+        """Return the folder that `compute` fills, from the cache if it is there.
+
+        It is computed in the scratch folder and then moved to the cache, so that a failure of the computation is told
+        from one of the cache, which costs nothing but a warning.
+        """
+        scratch = self._scratch / key
+
+        def compute_in_scratch() -> Path:
+            scratch.mkdir(parents=True)
+            try:
+                compute(scratch)
+            except BaseException:
+                shutil.rmtree(scratch, ignore_errors=True)
+                raise
+            return scratch
+
+        with phase("embed"):
+            if self._cache is not None:
+                try:
+                    return self._cache.get(key, compute_in_scratch)
+                except CacheUnusable as error:
+                    warn_of_unusable_cache(error)
+                    self._cache = None
+            return scratch if scratch.exists() else compute_in_scratch()
+
+    def close(self) -> None:
+        """Release the cache's entries."""
+        if self._cache is not None:
+            self._cache.close()
+
+
+def digest_of(*parts: Any) -> str:
+    """Return a digest of what JSON can hold, as a key of embeddings: 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()[:32]
 
 
 class EmbeddingCache:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from twinner.cache import CacheUnusable
+from twinner.encoders.embedding_cache import EmbeddingCache, open_cache
 from twinner.errors import BadInput
-from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache, open_cache
 
 STEPS = Path(__file__).parents[3] / "steps"
 NEVER_EVICT = 1000
@@ -89,7 +89,7 @@ FILL = """
 import sys
 from pathlib import Path
 from twinner.cache import CacheUnusable
-from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache
+from twinner.encoders.embedding_cache import EmbeddingCache
 made = Path(sys.argv[2])
 made.mkdir()
 (made / "vectors").write_bytes(b"x" * 2_000_000)
@@ -168,7 +168,7 @@ def test_evicts_the_least_recently_used_entries(folder: Path, kilobytes: Callabl
 HOLD = """
 import sys
 from pathlib import Path
-from twinner.frameworks.sparknlp.embedding_cache import EmbeddingCache
+from twinner.encoders.embedding_cache import EmbeddingCache
 cache = EmbeddingCache(Path(sys.argv[1]), 1000)
 made = Path(sys.argv[2])
 made.mkdir()

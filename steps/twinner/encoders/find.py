@@ -1,0 +1,76 @@
+"""From a name of embeddings to the folder of an export that has the wanted layers as its output."""
+
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinner.cache import filled_folder
+from twinner.encoders.e5 import e5_folder
+from twinner.encoders.export import MODEL, digest_of_files, is_export, model_type
+from twinner.encoders.hub import hub_folder
+from twinner.encoders.layers import cut_layers
+from twinner.encoders.minilm import minilm_folder
+from twinner.encoders.names import HUB, EncoderName, parse_name
+from twinner.errors import BadInput
+
+# Encoders that packages of PyPI carry: where they are, and the layers with the best F1 on dev (docs/embeddings.md).
+PACKAGED: dict[str, tuple[Callable[[], Path], tuple[int, ...]]] = {
+    "minilm": (minilm_folder, (3, 6)),
+    "e5": (e5_folder, (4, 8)),
+}
+
+
+@dataclass(frozen=True)
+class FoundEncoder:
+    """The folder of an export, and what it is, for the record: its name with layers, and its revision or digest."""
+
+    folder: Path
+    description: str
+
+
+def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
+    """Return an encoder's export, downloaded if need be; its graph is cut behind the last layer that is used.
+
+    name: as `parse_name` takes it. architectures: the values of `model_type` that the caller can run.
+    Errors: BadInput for what can't be had or has no such layers.
+    """
+    source, layers = (parsed := parse_name(name)).source, parsed.layers
+    version = ""
+    if source in PACKAGED:
+        find, default = PACKAGED[source]
+        folder, layers = find(), layers or default
+    elif source.startswith(HUB):
+        model = hub_folder(source.removeprefix(HUB), architectures)
+        folder, version = model.folder, model.revision
+    else:
+        folder = Path(source).expanduser().absolute()
+        if not is_export(folder):
+            known = ", ".join(PACKAGED)
+            raise BadInput(f"embeddings={name}: there is no such encoder", f"use {known}, hf:ORG/MODEL, or a folder")
+    if (kind := model_type(folder)) not in architectures:
+        known = ", ".join(sorted(architectures))
+        raise BadInput(f"embeddings={name}: model_type {kind!r} is not known", f"use an encoder of one of {known}")
+    if layers:
+        if not (folder / MODEL).is_file():
+            raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
+        folder = _with_layers(folder, name, layers)
+    label = EncoderName(source, layers)
+    return FoundEncoder(folder, f"{label} {version or digest_of_files(folder)[:16]}")
+
+
+def _with_layers(folder: Path, name: str, layers: tuple[int, ...]) -> Path:
+    key = f"{digest_of_files(folder)[:32]}-{'+'.join(map(str, layers))}"
+
+    def fill(cut: Path) -> None:
+        try:
+            cut_layers(folder / MODEL, layers, cut / MODEL)
+        except BadInput as error:
+            raise BadInput(f"embeddings={name}: {error.problem}", error.remedy) from error
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.name.startswith(MODEL):
+                copy = cut / path.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
+    return filled_folder(fill, "models", "layers", key)

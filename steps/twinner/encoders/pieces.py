@@ -1,0 +1,105 @@
+"""Split tokens into the pieces of an encoder's vocabulary, as Spark NLP does, so that both frameworks see the same.
+
+A token's vector is that of its first piece.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import sentencepiece
+from tokenizers.models import WordPiece
+
+from twinner.encoders.export import SENTENCEPIECE, WORDPIECE, is_cased
+from twinner.errors import BadInput
+
+CONTINUATION = "##"  # prefix of WordPiece's pieces inside a word
+LONGEST_WORD = 200  # characters; a longer one is unknown to WordPiece
+ACCENTED = [chr(code) for code in range(0xC0, 0x250)]  # Latin letters, from which uncased models strip the accents
+
+Pieces = Callable[[str], list[int]]  # the ids of a token's pieces; none if it has no visible character
+
+
+def pieces_of(folder: Path) -> tuple[Pieces, int, int]:
+    """Return a function from a token to the ids of its pieces, and the ids that begin and end a sentence.
+
+    folder: of an export. Errors: BadInput if it has no vocabulary of WordPiece or SentencePiece.
+    """
+    if (folder / WORDPIECE).is_file():
+        lines = (folder / WORDPIECE).read_text(encoding="utf-8").splitlines()
+        vocabulary = {piece: id for id, piece in enumerate(lines)}
+        if {"[CLS]", "[SEP]", "[UNK]"} <= vocabulary.keys():
+            cased = vocabulary if is_cased(folder) else add_cased_pieces(vocabulary)
+            return _wordpieces(cased), vocabulary["[CLS]"], vocabulary["[SEP]"]
+    if (folder / SENTENCEPIECE).is_file():
+        return _sentencepieces(folder / SENTENCEPIECE), 0, 2
+    raise BadInput(
+        f"{folder}: the encoder has no vocabulary of WordPiece or SentencePiece that spaCy's embeddings could read",
+        f"use an export with {WORDPIECE} or {SENTENCEPIECE}",
+    )
+
+
+def add_cased_pieces(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """Return an uncased vocabulary with more pieces: capitalized, in capitals, and single letters with accents.
+
+    Each has the id of its lower-case form without accents; pieces of the vocabulary keep their ids.
+    """
+    cased = dict(vocabulary)
+    for piece, id in vocabulary.items():
+        if piece.startswith("[") and piece.endswith("]"):  # [CLS] and other special tokens
+            continue
+        prefix, letters = (CONTINUATION, piece[2:]) if piece.startswith(CONTINUATION) else ("", piece)
+        for spelling in (letters[:1].upper() + letters[1:], letters.upper()):
+            if len(spelling) == len(letters):  # `ß` becomes SS, which is another piece
+                cased.setdefault(prefix + spelling, id)
+    for letter in ACCENTED:
+        plain = "".join(c for c in unicodedata.normalize("NFD", letter.lower()) if not unicodedata.combining(c))
+        for prefix in ("", CONTINUATION):
+            if prefix + plain in vocabulary:
+                cased.setdefault(prefix + letter, vocabulary[prefix + plain])
+    return cased
+
+
+def _wordpieces(vocabulary: Mapping[str, int]) -> Pieces:
+    model = WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
+
+    def pieces(token: str) -> list[int]:
+        word = next(_words(token), "")
+        return [piece.id for piece in model.tokenize(word)] if word else []
+
+    return pieces
+
+
+def _words(token: str) -> Iterator[str]:
+    """Yield the runs of letters and digits of a token, and its punctuation marks one by one."""
+    word = ""
+    for character in token:
+        if _is_punctuation(character) or "一" <= character <= "鿿":
+            if word:
+                yield word
+            yield character
+            word = ""
+        elif character.isspace() or unicodedata.category(character) == "Cc" or character == "�":
+            if word:
+                yield word
+            word = ""
+        else:
+            word += character
+    if word:
+        yield word
+
+
+def _is_punctuation(character: str) -> bool:
+    if character.isascii():
+        return 33 <= ord(character) <= 126 and not character.isalnum()
+    return "PUNCTUATION" in unicodedata.name(character, "")
+
+
+def _sentencepieces(file: Path) -> Pieces:
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    space = processor.piece_to_id("▁")
+
+    def pieces(token: str) -> list[int]:
+        return [id + 1 for id in processor.encode(token) if id != space]  # XLM-RoBERTa has <pad> before them
+
+    return pieces
