@@ -24,6 +24,7 @@ SECRET_VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "HF_TOKEN",
     "PGPASSWORD",
     "MYSQL_PWD",
 )
@@ -34,6 +35,7 @@ URL_VARIABLES = (
     "MLFLOW_S3_ENDPOINT_URL",
     "TWINNER_MAVEN",
     "TWINNER_CORPORA",
+    "HF_ENDPOINT",
     "http_proxy",
     "https_proxy",
     "all_proxy",
