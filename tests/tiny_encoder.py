@@ -14,17 +14,24 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def write_encoder(
-    folder: Path, words: Sequence[str], dimension: int = 8, layers: int = 2, spelled_out: bool = False, seed: int = 0
+    folder: Path,
+    words: Sequence[str],
+    dimension: int = 8,
+    layers: int = 2,
+    spelled_out: bool = False,
+    seed: int = 0,
+    rows: int = 0,
 ) -> Path:
     """Write an export to a new folder, and return it.
 
-    spelled_out: whether layer normalizations are made of elementary nodes, as older exporters write them.
+    spelled_out: whether layer normalizations are made of elementary nodes, as older exporters write them. rows: of the
+    table of pieces, at least.
     """
     vocabulary = [*PIECES, *words]
     (folder / "assets").mkdir(parents=True)
     (folder / "assets" / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 16}))
-    onnx.save(_model(len(vocabulary), dimension, layers, spelled_out, seed), folder / "model.onnx")
+    onnx.save(_model(max(rows, len(vocabulary)), dimension, layers, spelled_out, seed), folder / "model.onnx")
     return folder
 
 
@@ -53,9 +60,12 @@ def _model(words: int, dimension: int, layers: int, spelled_out: bool, seed: int
         deviation = add("Sqrt", add("Add", variance, constant(np.float32(1e-5))))
         return add("Add", add("Mul", add("Div", centred, deviation), scale), bias)
 
-    state = normalized(add("Gather", random(words, dimension), "input_ids"))
+    types = add("Gather", random(2, dimension), "token_type_ids")
+    state = normalized(add("Add", types, add("Gather", random(words, dimension), "input_ids")))
+    mask = add("Unsqueeze", add("Cast", "attention_mask", to=TensorProto.FLOAT), constant([-1]))
     for _ in range(layers):
-        around = add("ReduceMean", state, axes=[1])  # what other words say
+        seen = add("ReduceSum", add("Mul", state, mask), constant([1]))  # what other words say
+        around = add("Div", seen, add("ReduceSum", mask, constant([1])))
         state = normalized(add("Add", state, add("MatMul", around, random(dimension, dimension))))
         state = normalized(add("Add", state, add("MatMul", state, random(dimension, dimension))))
     nodes[-1].output[0] = "last_hidden_state"

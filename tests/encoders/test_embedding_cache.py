@@ -11,7 +11,7 @@ from twinner.cache import CacheUnusable
 from twinner.encoders.embedding_cache import EmbeddingCache, open_cache
 from twinner.errors import BadInput
 
-STEPS = Path(__file__).parents[3] / "steps"
+STEPS = Path(__file__).parents[2] / "steps"
 NEVER_EVICT = 1000
 
 Make = Callable[[], Path]

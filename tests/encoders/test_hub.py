@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hub_server import RESET, HubServer, Model
 from onnx import TensorProto, helper, numpy_helper
 from twinner.encoders.hub import HubModel, hub_folder
 from twinner.errors import BadInput
-
-from .hub_server import RESET, HubServer, Model
 
 STEPS = Path(__file__).resolve().parents[2] / "steps"
 MAIN = "a" * 40

@@ -10,7 +10,11 @@ from tiny_encoder import write_encoder
 from twinner.encoders.layers import cut_layers, layer_outputs
 from twinner.errors import BadInput
 
-FEEDS = {name: np.array([[2, 9, 10, 3]]) for name in ("input_ids", "attention_mask", "token_type_ids")}
+FEEDS = {
+    "input_ids": np.array([[2, 9, 10, 3]]),
+    "attention_mask": np.ones((1, 4), np.int64),
+    "token_type_ids": np.zeros((1, 4), np.int64),
+}
 
 
 @pytest.fixture(params=[False, True], ids=["one node", "spelled out"])

@@ -22,6 +22,7 @@ def test_capitals_and_accents_have_the_pieces_of_an_uncased_vocabulary(tmp_path:
     pieces, _, _ = pieces_of(write_encoder(tmp_path / "encoder", WORDS))
     assert pieces("Plays") == pieces("plays")
     assert pieces("HAUS") == pieces("haus")
+    assert pieces("Über") == pieces("uber")
 
 
 def test_a_cased_vocabulary_stays_as_it_is(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from twinner.cache import filled_folder
 from twinner.encoders.e5 import e5_folder
-from twinner.encoders.export import MODEL, digest_of_files, is_export, model_type
+from twinner.encoders.export import MODEL, SENTENCEPIECE, digest_of_files, is_export, model_type
 from twinner.encoders.hub import hub_folder
 from twinner.encoders.layers import cut_layers
+from twinner.encoders.masks import derive_masks
 from twinner.encoders.minilm import minilm_folder
 from twinner.encoders.names import HUB, EncoderName, parse_name
 from twinner.errors import BadInput
@@ -51,26 +52,34 @@ def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
     if (kind := model_type(folder)) not in architectures:
         known = ", ".join(sorted(architectures))
         raise BadInput(f"embeddings={name}: model_type {kind!r} is not known", f"use an encoder of one of {known}")
-    if layers:
-        if not (folder / MODEL).is_file():
-            raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
-        folder = _with_layers(folder, name, layers)
+    if layers and not (folder / MODEL).is_file():
+        raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
     label = EncoderName(source, layers)
-    return FoundEncoder(folder, f"{label} {version or digest_of_files(folder)[:16]}")
+    description = f"{label} {version or digest_of_files(folder)[:16]}"
+    derives_masks = source not in PACKAGED and (folder / SENTENCEPIECE).is_file() and (folder / MODEL).is_file()
+    if layers or derives_masks:
+        folder = _edited(folder, name, layers, derives_masks)
+    return FoundEncoder(folder, description)
 
 
-def _with_layers(folder: Path, name: str, layers: tuple[int, ...]) -> Path:
-    key = f"{digest_of_files(folder)[:32]}-{'+'.join(map(str, layers))}"
+def _edited(folder: Path, name: str, layers: tuple[int, ...], derives_masks: bool) -> Path:
+    """Return an export with other layers as its output, or with masks of its own, from the cache if it is there."""
+    key = f"{digest_of_files(folder)[:32]}-{'+'.join(map(str, layers))}{'-masks' if derives_masks else ''}"
 
-    def fill(cut: Path) -> None:
+    def fill(edited: Path) -> None:
+        model = folder / MODEL
         try:
-            cut_layers(folder / MODEL, layers, cut / MODEL)
+            if layers:
+                cut_layers(model, layers, edited / MODEL)
+                model = edited / MODEL
         except BadInput as error:
             raise BadInput(f"embeddings={name}: {error.problem}", error.remedy) from error
+        if derives_masks:
+            derive_masks(model, edited / MODEL)
         for path in folder.rglob("*"):
             if path.is_file() and not path.name.startswith(MODEL):
-                copy = cut / path.relative_to(folder)
+                copy = edited / path.relative_to(folder)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
 
-    return filled_folder(fill, "models", "layers", key)
+    return filled_folder(fill, "models", "edited", key)

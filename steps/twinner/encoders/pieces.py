@@ -64,7 +64,7 @@ def _wordpieces(vocabulary: Mapping[str, int]) -> Pieces:
     model = WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
 
     def pieces(token: str) -> list[int]:
-        word = next(_words(token), "")
+        word = _without_accents(next(_words(token), ""))
         return [piece.id for piece in model.tokenize(word)] if word else []
 
     return pieces
@@ -87,6 +87,11 @@ def _words(token: str) -> Iterator[str]:
             word += character
     if word:
         yield word
+
+
+def _without_accents(word: str) -> str:
+    """Drop the marks over letters, as Spark NLP does for cased vocabularies too."""
+    return "".join(c for c in unicodedata.normalize("NFD", word) if not "\u0300" <= c <= "\u036f")
 
 
 def _is_punctuation(character: str) -> bool:

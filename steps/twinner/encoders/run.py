@@ -15,8 +15,7 @@ from twinner.encoders.export import MODEL, OUTPUT, digest_of_files, max_pieces
 from twinner.encoders.pieces import pieces_of
 from twinner.errors import BadInput
 
-# The values of `model_type` whose exports take piece ids and masks, and number positions from 0 themselves.
-ARCHITECTURES = frozenset({"bert", "camembert", "distilbert", "electra", "xlm-roberta"})
+ARCHITECTURES = frozenset({"bert", "distilbert", "electra", "xlm-roberta"})  # the values of `model_type` it can run
 
 Vectors = NDArray[np.float32]  # (tokens, dimension)
 

@@ -12,6 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 import spacy
+from hub_server import HubServer, Model
 from spacy.tokens import Doc
 from spacy_train import spacy_train
 from tiny_encoder import write_encoder
@@ -177,6 +178,24 @@ def test_an_earlier_model_keeps_its_encoder(corpus: Corpus, encoder_folder: Path
     assert encoder is not None
     assert encoder.digest == Encoder(encoder_folder).digest
     assert losses[0] < train(corpus, embeddings=str(encoder_folder))[2][0]
+
+
+def test_an_encoder_of_the_hub_is_recorded_with_its_revision(
+    corpus: Corpus, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = HubServer()
+    names = {"model.onnx": "onnx/model.onnx", "assets/vocab.txt": "vocab.txt", "config.json": "config.json"}
+    files = {place: (encoder_folder / name).read_bytes() for name, place in names.items()}
+    server.models["org/tiny"] = Model(files)
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    settings = {"lang": "xx", "drop_rate": 0.2, "patience": 0, "seed": 0, **QUICK}
+    with closing(SpacyTrainer(**settings, embeddings="hf:org/tiny:1+2")) as trainer:
+        assert trainer.versions["embeddings"] == f"hf:org/tiny:1+2 {'a' * 40}"
+        server.stop()  # from here on the cache serves
+        trainer.train(corpus.train, corpus.dev, lambda epoch: None)
+        encoder = encoder_of(trainer.pipeline())
+        assert encoder is not None
+        assert encoder.dimension == 16
 
 
 @pytest.mark.parametrize(

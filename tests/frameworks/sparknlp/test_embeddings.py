@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_server import HubServer, Model
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from sparknlp.annotator import BertEmbeddings, NerDLModel
+from tiny_encoder import write_encoder
 from twinner.corpus import Sentence
+from twinner.encoders.e5 import sentencepiece_model
 from twinner.encoders.embedding_cache import EmbeddingCache
 from twinner.encoders.find import find_encoder
 from twinner.encoders.run import Encoder
@@ -242,24 +245,63 @@ print(json.dumps([embedder.dimension, [row.embeddings for row in embeddings.sort
 """
 
 
-@pytest.mark.parametrize(("name", "dimension"), [("minilm:4", 384), ("e5", None)])
-def test_vectors_are_those_that_spacy_gets(name: str, dimension: int | None, spark_cache: Path, tmp_path: Path) -> None:  # noqa: F811
-    texts = [
-        "Anna O'Neill wohnt seit 3.5. in der Königstraße 12-14 , Ulm .",
-        "The U.N. met in NEW YORK on Monday ; why ?",
-    ]
+def embed(name: str, texts: list[str], scratch: Path, **environment: str) -> tuple[int, np.ndarray]:
+    """Embed texts in a new process; return the dimension, and the vectors, those of the shortest text first."""
     process = subprocess.run(
-        [sys.executable, "-c", EMBED, name, str(tmp_path / "scratch"), *texts],
-        env=os.environ | {"TWINNER_CACHE": str(spark_cache), "PYTHONPATH": str(STEP.parent)},
+        [sys.executable, "-c", EMBED, name, str(scratch), *texts],
+        env=os.environ | {"PYTHONPATH": str(STEP.parent)} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    dimension_found, vectors_found = json.loads(process.stdout.splitlines()[-1])
-    encoder = Encoder(find_encoder(name, ["bert", "xlm-roberta"]).folder)
-    assert dimension_found == encoder.dimension == (dimension or encoder.dimension)
-    shortest_first = sorted((text.split() for text in texts), key=len)
-    expected = np.concatenate(encoder.vectors(shortest_first))
+    dimension, vectors = json.loads(process.stdout.splitlines()[-1])
+    return dimension, np.array(vectors)
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("minilm:4", 384), ("e5", 768)])
+def test_vectors_are_those_that_spacy_gets(
+    name: str,
+    dimension: int,
+    spark_cache: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    texts = [
+        "Anna O'Neill wohnt seit 3.5. in der Königstraße 12-14 , Ulm .",
+        "The U.N. met in NEW YORK on Monday ; why ?",
+    ]
+    found, vectors = embed(name, texts, tmp_path / "scratch", TWINNER_CACHE=str(spark_cache))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINNER_CACHE", str(spark_cache))
+        encoder = Encoder(find_encoder(name, ["bert", "xlm-roberta"]).folder)
+    assert found == encoder.dimension == dimension
+    expected = np.concatenate(encoder.vectors(sorted((text.split() for text in texts), key=len)))
     # Ours are rounded to 16 bits; and minilm's weights are in 8 bits, whose rounding depends on the batch.
-    np.testing.assert_allclose(np.array(vectors_found), expected, atol=0.05)
+    np.testing.assert_allclose(vectors, expected, atol=0.05)
+
+
+def test_reads_bert_with_the_vocabulary_of_xlm_roberta_from_the_hub(
+    spark_cache: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁Anna", "▁wohnt", "▁in", "▁Ulm", "x"]
+    # Spark NLP tries ids of XLM-RoBERTa's own vocabulary when it loads a model.
+    export = write_encoder(tmp_path / "encoder", pieces, dimension=4, rows=250_000)
+    words = [(piece, -float(place)) for place, piece in enumerate(pieces)]
+    server = HubServer()
+    server.models["org/small"] = Model(
+        {
+            "onnx/model.onnx": (export / "model.onnx").read_bytes(),
+            "config.json": (export / "config.json").read_bytes(),
+            "sentencepiece.bpe.model": sentencepiece_model(words),
+        }
+    )
+    texts = ["Anna wohnt in Ulm", "Anna"]  # the second one is padded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", server.url)
+        patch.setenv("TWINNER_CACHE", str(spark_cache))
+        dimension, vectors = embed("hf:org/small", texts, tmp_path / "scratch")
+        encoder = Encoder(find_encoder("hf:org/small", ["bert"]).folder)
+    server.stop()
+    assert dimension == 4
+    np.testing.assert_allclose(vectors, np.concatenate(encoder.vectors([["Anna"], texts[0].split()])), atol=0.01)

@@ -15,7 +15,15 @@ from sparknlp.annotator import Word2VecApproach, Word2VecModel
 
 from twinner.corpus import Sentence
 from twinner.encoders.embedding_cache import EmbeddingCache, Embeddings, digest_of
-from twinner.encoders.export import MAX_PIECES, digest_of_files, is_cased, is_export, max_pieces, model_type
+from twinner.encoders.export import (
+    MAX_PIECES,
+    SENTENCEPIECE,
+    digest_of_files,
+    is_cased,
+    is_export,
+    max_pieces,
+    model_type,
+)
 from twinner.encoders.find import PACKAGED, FoundEncoder, find_encoder
 from twinner.encoders.names import HUB, EncoderName, parse_name
 from twinner.errors import BadInput
@@ -260,7 +268,9 @@ def _load_saved(folder: Path, name: str) -> Any:
 
 def _load_export(spark: SparkSession, folder: Path, name: str) -> Any:
     """Load an ONNX or TensorFlow export; its config says of which kind, case and maximum length it is."""
-    kind = getattr(sparknlp.annotator, ANNOTATORS[model_type(folder)])
+    # BERT with XLM-RoBERTa's vocabulary, as multilingual-e5-small
+    has_sentencepiece = model_type(folder) == "bert" and (folder / SENTENCEPIECE).is_file()
+    kind = getattr(sparknlp.annotator, ANNOTATORS["xlm-roberta" if has_sentencepiece else model_type(folder)])
     try:
         annotator = kind.loadSavedModel(str(folder), spark)
     except (Py4JError, PySparkException, TypeError) as error:
