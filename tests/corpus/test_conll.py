@@ -250,8 +250,7 @@ def test_messages_do_not_contain_raw_escapes_and_can_be_redacted(write: Write) -
     with pytest.raises(BadInput) as caught:
         read_conll(file)
     assert str(caught.value).endswith(
-        r"a\x1b[31m.conll:2: 'Bo\x1b[0mBo' has 1 column where line 1 has 2; give every line the same columns, "
-        "with the tag last"
+        r"a\x1b[31m.conll:2: 'Bo\x1b[0mBo' has 1 column where line 1 has 2; give every line the same columns"
     )
     assert "Bo" not in caught.value.redacted
     assert read_conll(write("b.conll", "Bo\x1b[0m B-PER\n")).sentences[0].tokens == ("Bo\x1b[0m",)

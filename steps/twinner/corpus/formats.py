@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from twinner.corpus.blog_json import read_blog_json
-from twinner.corpus.columns import DOCSTART, separator_of, split_columns
+from twinner.corpus.columns import separator_of, split_columns, starts_document
 from twinner.corpus.conll import read_blog_tsv, read_conll
 from twinner.corpus.docbin import read_docbin
 from twinner.corpus.json_lines import json_objects, read_json_lines
@@ -72,7 +72,7 @@ def _is_blog_tsv(file: Path) -> bool:
     """Whether the first tag other than `O` has a lower-case prefix, with no blank line before it."""
     separator = ""
     for _, line in numbered_lines(file):
-        if line.startswith(DOCSTART) or not line.strip(" \t"):
+        if starts_document(line) or not line.strip(" \t"):
             return False
         separator = separator or separator_of(line)
         tag = split_columns(line, separator)[-1]
