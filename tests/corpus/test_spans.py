@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twinner.corpus.overlaps import Span
 from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.place import Place
-from twinner.corpus.spans import AnnotatedText, Span, parse_texts, tokenizer
+from twinner.corpus.spans import AnnotatedText, parse_texts, tokenizer
 from twinner.errors import BadInput
 
 
