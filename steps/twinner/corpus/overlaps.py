@@ -52,10 +52,10 @@ class Reduction:
         """A warning with the counts; empty if nothing was reduced."""
         said = []
         if self._overlapping:
-            said.append(f"{self._overlapping:,} entities that overlap longer or earlier ones are left out")
+            said.append(f"left out because they overlap longer or earlier ones: {self._overlapping:,}")
         if self._covered:
-            said.append(f"{self._covered:,} entities of several parts are read as one span over all of them")
-        return f"{self._first}: {' and '.join(said)}; this is the first place" if said else ""
+            said.append(f"of several parts, read as one span over all of them: {self._covered:,}")
+        return f"{self._first} is the first of the entities {'; '.join(said)}" if said else ""
 
 
 def _start(span: Span) -> int:

@@ -45,11 +45,15 @@ class _Reader:
         self.parsed.documents.append(len(self.parsed.sentences))
         lines = numbered_lines(file)
         header = list(takewhile(lambda line: line[1].startswith(("#FORMAT=", "#T_")), lines))
-        column = _column(file, [line for _, line in header], tag_column)
+        column, width = _columns(file, [line for _, line in header], tag_column)
         sentence = _Sentence()
         for number, line in lines:
             if _ROW.match(line):
-                self._add_row(line.split("\t"), column, sentence, Place(file, number))
+                cells = line.removesuffix("\t").split("\t")
+                if len(cells) != width:
+                    problem = f"the row has {len(cells)} columns where the header declares {width}"
+                    raise BadInput(problem, "export the file again", file, number)
+                self._add_row(cells, column, sentence, Place(file, number))
                 continue
             if sentence.tokens:
                 self._add_sentence(sentence)
@@ -70,9 +74,6 @@ class _Reader:
         return self.parsed
 
     def _add_row(self, cells: Sequence[str], column: int, sentence: _Sentence, place: Place) -> None:
-        if len(cells) <= column:
-            problem = f"the row has {len(cells)} columns, so it lacks column {column + 1}, which holds the tags"
-            raise place.bad_input(problem, "export the file again")
         token = _unescaped(cells[2])
         part_of = _ROW.match(cells[0])
         is_part = part_of is not None and part_of[1] is not None
@@ -96,8 +97,8 @@ class _Reader:
                 self.parsed.widened += 1
                 wide = sentence.tokens[here]
                 self.parsed.first_widened = self.parsed.first_widened or f"{place}: {token!r} to {wide!r}"
-            first, *_ = sentence.found.get(key, (here,))
-            sentence.found[key] = first, here, _unescaped(label), place
+            first, _, name, begin = sentence.found.get(key, (here, here, _unescaped(label), place))
+            sentence.found[key] = first, here, name, begin
 
     def _add_sentence(self, sentence: _Sentence) -> None:
         tags = ["O"] * len(sentence.tokens)
@@ -130,8 +131,8 @@ def read_webanno_documents(files: Sequence[Path], lang: str = "xx", tag_column: 
     return reader.finish()
 
 
-def _column(file: Path, header: Sequence[str], tag_column: str) -> int:
-    """The index of the column that holds the labels."""
+def _columns(file: Path, header: Sequence[str], tag_column: str) -> tuple[int, int]:
+    """The index of the column that holds the labels, and the number of all columns."""
     if not header[0].startswith(f"{FORMAT} 3"):
         problem = f"the file is {header[0].removeprefix('#FORMAT=')[:40]!r}"
         raise BadInput(problem, "export it as WebAnno TSV v3.3", file, 1)
@@ -143,8 +144,9 @@ def _column(file: Path, header: Sequence[str], tag_column: str) -> int:
         for name in names or [""]:
             slot, after_slot = name.startswith("ROLE_"), slot
             features.append((layer, name, kind == "#T_SP" and not slot and not after_slot))
+    width = _FIXED + len(features)
     if tag_column:
-        return _chosen(file, _FIXED + len(features), tag_column)
+        return _chosen(file, width, tag_column), width
     usable = [
         (index, layer.rpartition(".")[2], name)
         for index, (layer, name, is_span) in enumerate(features, start=_FIXED)
@@ -152,7 +154,7 @@ def _column(file: Path, header: Sequence[str], tag_column: str) -> int:
     ]
     entities = [each for each in usable if each[1:] == ("NamedEntity", "value")] or usable
     if len(entities) == 1:
-        return entities[0][0]
+        return entities[0][0], width
     listed = ", ".join(f"{index + 1} ({layer}.{name})" for index, layer, name in entities)
     problem = (
         f"the file has no layer NamedEntity and several others: columns {listed}" if listed else "no layer of labels"
