@@ -46,7 +46,7 @@ def read(write: Write, *tasks: dict[str, Any]) -> tuple[list[list[tuple[str, str
 
 
 def test_reads_regions_of_text(write: Write) -> None:
-    others = [
+    others: list[dict[str, Any]] = [
         {"value": {"choices": ["news"]}, "from_name": "kind", "to_name": "text", "type": "choices"},
         {"from_id": "x1", "to_id": "x2", "type": "relation", "direction": "right"},
         {"value": {"start": 0, "end": 3, "text": ["who?"]}, "from_name": "note", "type": "textarea"},

@@ -16,7 +16,7 @@ _ANNOTATIONS = ("annotations", "completions")  # the second until version 1.0
 
 def is_label_studio(record: Mapping[str, Any]) -> bool:
     """Whether a record is a task of Label Studio's JSON, or an annotation of its JSON-MIN."""
-    return "annotation_id" in record or (
+    return record.keys() >= {"annotation_id", "annotator"} or (
         isinstance(record.get("data"), dict) and any(isinstance(record.get(key), list) for key in _ANNOTATIONS)
     )
 

@@ -19,11 +19,13 @@ _DOCSTART = "-DOCSTART-"
 
 
 def is_token_row(record: Mapping[str, Any]) -> bool:
-    """Whether a record is a row of tokens with tags; annotation tools list tokens as objects, beside a text."""
-    return any(
-        isinstance(tokens := record.get(key), list) and all(isinstance(token, str) for token in tokens)
-        for key in _TOKENS
-    )
+    """Whether a record is a row of tokens with tags; annotation tools may list tokens too, beside a text and spans."""
+    lists = {key: value for key, value in record.items() if isinstance(value, list)}
+    tokens = next((lists[key] for key in _TOKENS if key in lists), None)
+    if tokens is None or not all(isinstance(token, str) for token in tokens):
+        return False
+    others = [value for key, value in lists.items() if key not in _TOKENS and len(value) == len(tokens)]
+    return "text" not in record or any(isinstance(item, (str, int)) for value in others for item in value)
 
 
 def read_token_rows(file: Path, lang: str = "xx", tag_column: str = "") -> ParsedFile:

@@ -90,7 +90,7 @@ class _Reader:
             if label == "*":
                 remedy = "give it one in the tool, or choose another column by tag_column"
                 raise place.bad_input(
-                    f"the annotation of {token!r} has no value in column {column + 1}", remedy, [token]
+                    f"the annotation of {token!r} has no value in column {column + 1}", remedy, [repr(token)]
                 )
             key = f"[{number}]" if number else f"{cells[0]}/{index}"
             if is_part and key not in sentence.found:

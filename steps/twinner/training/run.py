@@ -115,9 +115,9 @@ def train_and_track(
 
 
 def _read(settings: Mapping[str, Any]) -> Corpus:
-    tag_column = settings.get("tag_column", "")
     names = ("corpus", "test", "lang", "dev_fraction", "test_fraction")
-    return read_corpus(*(settings[name] for name in names), tag_column=tag_column)
+    given = {name: settings[name] for name in names}
+    return read_corpus(**given, tag_column=settings.get("tag_column", ""))
 
 
 def _train(
