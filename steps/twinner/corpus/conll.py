@@ -56,9 +56,9 @@ def _read_columns(file: Path, tag_column: str, sentence_end: str) -> ParsedFile:
             tokens.append(intern(token))
             tags.append(intern(tag[:1].upper() + tag[1:] if sentence_end else tag))
             lines.append(number)
-            for index, before in others.items():
-                others[index] = columns[index]
-                left_out += begins_entity(before, columns[index])
+            if others:
+                left_out += sum(begins_entity(before, columns[index]) for index, before in others.items())
+                others = {index: columns[index] for index in others}
             if token != sentence_end:
                 continue
         if tokens:

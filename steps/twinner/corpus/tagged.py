@@ -26,10 +26,8 @@ class TaggedSentences:
         Errors: BadInput for a tag of no scheme.
         """
         iob2 = self._pairs.add(tags, lines)
-        for token in tokens:
-            if not token or token.isspace():
-                tokens, iob2 = _without_white_space(tokens, iob2)
-                break
+        if "" in tokens or any(map(str.isspace, tokens)):
+            tokens, iob2 = _without_white_space(tokens, iob2)
         if tokens:
             self._parsed.sentences.append(Sentence.from_tokens(tokens, iob2))
 
