@@ -25,6 +25,7 @@ def spacy_train(
     corpus: str = "demo",
     test: str = "",
     lang: str = "auto",
+    tag_column: str = "",
     drop_rate: float = 0.2,
     epochs: int = 20,
     lr: float = 0.001,

@@ -21,6 +21,7 @@ def sparknlp_train(
     corpus: str = "demo",
     test: str = "",
     lang: str = "auto",
+    tag_column: str = "",
     drop_rate: float = 0.5,
     epochs: int = 10,
     lr: float = 0.003,

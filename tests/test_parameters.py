@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 STEPS = ["main", "spacy_train", "sparknlp_train", "report", "promote", "sync"]
 
 # The contract: the parameters of each step in order, with their defaults.
-SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto"}
+SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto", "tag_column": ""}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "main": {"corpus": "demo", "drop_rate": "", "epochs": "", "lr": ""},
     "spacy_train": {

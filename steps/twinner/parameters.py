@@ -48,6 +48,10 @@ PARAMETERS = {
     ),
     "test": Parameter("a separate test file; empty: the corpus's own test split", affects_scores=False),
     "lang": Parameter("tokenizer language such as de; auto: the corpus's own, else xx"),
+    "tag_column": Parameter(
+        "the column of tags, from 1 or from the end (-1), or a name such as ner_tags; empty: guess",
+        affects_scores=False,
+    ),
     "drop_rate": Parameter("share of units dropped in training", **_SHARE_BELOW_1),
     "epochs": Parameter("passes over the training data", **_at_least(1)),
     "lr": Parameter("learning rate", **_POSITIVE),

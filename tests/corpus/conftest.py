@@ -1,13 +1,17 @@
 """Fixtures of the corpus tests: files, a temporary cache, and an HTTP server with faults."""
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -41,6 +45,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real corpora are not available (../shared/data beside the project)")
     return SHARED
+
+
+def write_parquet(file: Path, rows: list[dict[str, Any]], features: object = None) -> Path:
+    """Write a parquet file, with the description of its columns that `datasets` adds."""
+    table = pa.Table.from_pylist(rows)
+    if features:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(table, file)
+    return file
 
 
 class Server:

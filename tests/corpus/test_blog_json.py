@@ -78,15 +78,18 @@ def test_rejects_i_without_b(first: Point, write: Write) -> None:
             {"label": ["i-a"], "points": [{"start": 0, "end": 2}]},
             "a.json:1: the label 'i-a' at 0 to 2 continues no mention of 'a'",
         ),
-        (
-            {"label": ["b-a"], "points": [{"start": 0, "end": 2}, {"start": 1, "end": 3}]},
-            "a.json:1: the spans 0 to 3 .* and 1 to 4 .* overlap",
-        ),
     ],
 )
 def test_rejects_invalid_annotations(annotation: object, words: str, write: Write) -> None:
     with pytest.raises(BadInput, match=words):
         read_blog_json(write("a.json", json.dumps({"content": "Ibu hilft", "annotation": [annotation]})), "de")
+
+
+def test_keeps_longest_of_overlapping_points(write: Write) -> None:
+    annotation = {"label": ["b-a"], "points": [{"start": 0, "end": 2}, {"start": 0, "end": 8}]}
+    part = read_blog_json(write("a.json", json.dumps({"content": "Ibu hilft", "annotation": [annotation]})), "de")
+    assert mentions(part) == [("Ibu hilft", "a")]
+    assert "a.json:1 is the first of the entities left out" in part.notes[0]
 
 
 def test_rejects_annotations_that_are_no_list(write: Write) -> None:

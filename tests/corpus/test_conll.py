@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from twinner.corpus.conll import read_blog_tsv, read_conll
 from twinner.errors import BadInput
@@ -140,7 +142,105 @@ def test_germeval_uses_second_column_and_outer_tags(write: Write) -> None:
     assert first.tags == ("O", "O", "B-LOCderiv", "B-ORG", "I-ORG")
     assert (second.tokens, second.tags) == (("1", "2"), ("B-OTHpart", "O"))
     (note,) = parsed.notes
-    assert "NER-de-train.tsv: columns 3 and 4 hold tags; column 3 is used, which in GermEval holds the outer" in note
+    assert note.endswith(
+        "NER-de-train.tsv: columns 3 and 4 hold tags; column 3 is used, which in GermEval holds the outer entities; "
+        "see tag_column; 1 entities of the others are left out"
+    )
+
+
+def test_tag_column_chooses_inner_tags(write: Write) -> None:
+    file = write("NER-de-train.tsv", GERMEVAL)
+    for tag_column in ("4", "-1"):
+        parsed = read_conll(file, tag_column=tag_column)
+        assert [sentence.tags for sentence in parsed.sentences] == [("O", "O", "O", "B-LOC", "O"), ("O", "O")]
+        assert parsed.notes == []
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("B-PER\tAnn\nI-PER\tBo\nO\tlacht\n", 1),  # tag first, as in the MIT movie corpus
+        ("Ann B-PER NE\nBo I-PER NE\nlacht O VV\n", 2),
+        ("Ann NE B-PER 0.9\nBo NE I-PER 0.8\nlacht VV O 0.9\n", 3),
+        ("Ann B-NP B-PER x\nBo I-NP I-PER x\nlacht B-VP O x\n", 3),  # chunks are no entities
+    ],
+)
+def test_finds_the_only_column_of_tags(text: str, column: int, write: Write) -> None:
+    parsed = read_conll(write("a.conll", text))
+    assert [(s.tokens, s.tags) for s in parsed.sentences] == [(("Ann", "Bo", "lacht"), ("B-PER", "I-PER", "O"))]
+    (note,) = parsed.notes
+    assert f"the tags are taken from column {column}, the only one that holds tags; see tag_column" in note
+
+
+def test_asks_for_tag_column_if_several_could_be_meant(write: Write) -> None:
+    file = write("a.conll", "Ann B-PER B-X NE\nlacht O O VV\n")
+    with pytest.raises(
+        BadInput,
+        match=r"a.conll:1: columns 2 and 3 hold tags, and the last does not; choose one: tag_column=2 or tag_column=3",
+    ):
+        read_conll(file)
+    assert read_conll(file, tag_column="3").sentences[0].tags == ("B-X", "O")
+
+
+def test_warns_that_the_last_of_several_columns_of_tags_is_used(write: Write) -> None:
+    parsed = read_conll(write("a.conll", "Ann B-PER B-X\nBo I-PER O\nUlm B-LOC B-Y\n"))
+    assert parsed.sentences[0].tags == ("B-X", "O", "B-Y")
+    (note,) = parsed.notes
+    assert note.endswith(
+        "columns 2 and 3 hold tags; column 3 is used, the last; see tag_column; 2 entities of the others are left out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "tag_column", "words"),
+    [
+        (
+            "Ann O x\n",
+            "4",
+            r"a.conll:1: tag_column is 4, but the rows have 3 columns; 1 is the first column, -1 the last",
+        ),
+        ("Ann O x\n", "-4", r"a.conll:1: tag_column is -4, but the rows have 3 columns"),
+        ("Ann O x\n", "0", r"a.conll:1: tag_column is 0, but the rows have 3 columns"),
+        (
+            "Ann O x\n",
+            "ner_tags",
+            r"a.conll: tag_column is 'ner_tags', but the columns of this file have no names; give",
+        ),
+        ("Ann O x\n", "3", r"a.conll:1: 'x' is not a tag; write O, .* or choose other tags by tag_column"),
+        ("Ann\n", "1", r"a.conll:1: tag_column is 1, but that column is the only one; give the column"),
+        (GERMEVAL, "1", r"a.conll:2: tag_column is 1, but that column numbers the tokens"),
+    ],
+)
+def test_rejects_tag_column_that_can_not_be_used(text: str, tag_column: str, words: str, write: Write) -> None:
+    with pytest.raises(BadInput, match=words):
+        read_conll(write("a.conll", text), tag_column=tag_column)
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(["Ann", "#", "1", "O"]), st.sampled_from(["O", "B-A", "B-B"])), min_size=1),
+    others=st.lists(st.sampled_from(["x", "NN", "_"]), max_size=3),
+    where=st.integers(0, 3),
+    from_end=st.booleans(),
+)
+def test_tags_may_be_in_any_column(
+    rows: list[tuple[str, str]],
+    others: list[str],
+    where: int,
+    from_end: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    width = 2 + len(others)
+    column = where % width
+    file = tmp_path_factory.mktemp("columns") / "a.conll"
+    lines = []
+    for token, tag in rows:
+        cells = [token, *others]
+        cells.insert(column, tag)
+        lines.append("\t".join(cells))
+    file.write_text("\n".join(lines), encoding="utf-8")
+    number = column - width if from_end else column + 1
+    (sentence,) = read_conll(file, tag_column=str(number)).sentences
+    assert list(zip(sentence.tokens, sentence.tags, strict=True)) == rows
 
 
 CONLL_U = """\
@@ -250,8 +350,7 @@ def test_messages_do_not_contain_raw_escapes_and_can_be_redacted(write: Write) -
     with pytest.raises(BadInput) as caught:
         read_conll(file)
     assert str(caught.value).endswith(
-        r"a\x1b[31m.conll:2: 'Bo\x1b[0mBo' has 1 column where line 1 has 2; give every line the same columns, "
-        "with the tag last"
+        r"a\x1b[31m.conll:2: 'Bo\x1b[0mBo' has 1 column where line 1 has 2; give every line the same columns"
     )
     assert "Bo" not in caught.value.redacted
     assert read_conll(write("b.conll", "Bo\x1b[0m B-PER\n")).sentences[0].tokens == ("Bo\x1b[0m",)

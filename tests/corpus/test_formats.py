@@ -11,6 +11,9 @@ from twinner.corpus.conll import read_blog_tsv, read_conll
 from twinner.corpus.docbin import read_docbin
 from twinner.corpus.formats import Reader, read_file, reader_of
 from twinner.corpus.json_lines import read_json_lines
+from twinner.corpus.label_studio import read_label_studio
+from twinner.corpus.token_rows import read_token_rows
+from twinner.corpus.webanno import read_webanno
 from twinner.errors import BadInput
 
 Write = Callable[..., Path]
@@ -29,6 +32,13 @@ Write = Callable[..., Path]
         ("a", '\n{ "text": "Ibu"}\n', read_json_lines),
         ("a.jsonl", '{"text": "Ibu"}\n', read_json_lines),
         ("a.spacy", "?", read_docbin),
+        ("a.jsonl", '{"tokens": ["Ibu"], "ner_tags": ["B-A"]}\n', read_token_rows),
+        ("a.jsonl", '{"text": "Ibu", "tokens": ["Ibu"], "ner_tags": ["B-A"]}\n', read_token_rows),
+        ("a.jsonl", '{"text": "Ibu", "words": ["Ibu"], "labels": [[0, 3, "A"]]}\n', read_json_lines),
+        ("a.jsonl", '{"text": "Ibu", "tokens": [{"text": "Ibu", "id": 0}], "spans": []}\n', read_json_lines),
+        ("a", '[{"id": 1, "annotations": [], "data": {"text": "Ibu"}}]', read_label_studio),
+        ("a.json", '[{"text": "Ibu", "label": [], "annotator": 1, "annotation_id": 2}]', read_label_studio),
+        ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n", read_webanno),
     ],
 )
 @pytest.mark.parametrize("pack", [False, True])
@@ -46,11 +56,13 @@ def test_recognises_formats(name: str, content: str, reader: Reader, pack: bool,
         ("a.jsonl", '{"text": "a", "answer": "reject"}\n', "a.jsonl: the file has no sentences"),
         (
             "a.jsonl",
-            '{"tokens": [], "tags": []}\n',
-            "a.jsonl:1: the JSON object has neither .* but 'tokens', 'tags'; write",
+            '{"sentence": "Ja", "id": 1}\n',
+            "a.jsonl:1: the record has neither .* but 'sentence', 'id'; write",
         ),
         ("a.json", "[\n", "a.json:1: broken JSON"),
         ("a.conll", b"\x89PNG\r\n", "a.conll:1: the line is not UTF-8 text"),
+        ("data.arrow", b"ARROW1\0\0", r"data.arrow: the file is an Arrow file; write parquet: Dataset"),
+        ("a.db", b"SQLite format 3\0", r"a.db: the file is an SQLite database; export the corpus"),
     ],
 )
 def test_rejects_files_of_no_format(name: str, content: str | bytes, words: str, write: Write) -> None:

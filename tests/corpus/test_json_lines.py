@@ -60,12 +60,22 @@ def test_each_line_is_a_sentence(write: Write) -> None:
         ),
         ('{"text": "Ibu", "spans": ["Ibu"]}', 'bad.jsonl:7: the entity "Ibu" lacks'),
         ('{"text": "Ibu", "spans": [[0, 4, "A"]]}', r"bad.jsonl:7: the span 0 to 4 \(A\) is outside the text"),
-        ('{"text": "Ibu ja", "spans": [[0, 5, "A"], [4, 6, "A"]]}', "bad.jsonl:7: the spans .* overlap"),
+        (
+            '{"text": "Ibu ja", "annotations": [{"label": 4, "start_offset": 0, "end_offset": 3, "user": 1}]}',
+            "bad.jsonl:7: the label of the entity .* is a number; export the names",
+        ),
     ],
 )
 def test_names_invalid_line(line: str, words: str, write: Write) -> None:
     with pytest.raises(BadInput, match=words):
         read_json_lines(write("bad.jsonl", f"{GOOD}\n" * 6 + line), "de")
+
+
+def test_reads_doccano_with_nested_labels(write: Write) -> None:
+    line = {"id": 4, "text": "Uni Jena hilft", "label": [[4, 8, "LOC"], [0, 8, "ORG"]], "Comments": []}
+    parsed = read_json_lines(write("a.jsonl", json.dumps(line)), "de")
+    assert parsed.sentences[0].tags == ("B-ORG", "I-ORG", "O")
+    assert "a.jsonl:1 is the first of the entities left out" in parsed.notes[0]
 
 
 def test_takes_entities_from_the_list_that_is_not_empty(write: Write) -> None:

@@ -239,3 +239,39 @@ def test_rejects_pipe_as_corpus(tmp_path: Path) -> None:
         BadInput, match=r"pipe: a pipe or device can't be read as a corpus, .*; save it to a file first"
     ):
         read_corpus(str(pipe))
+
+
+def test_reads_folder_of_brat_and_keeps_documents_together(write: Write, tmp_path: Path) -> None:
+    for number in range(10):
+        write(f"c/{number:02}.txt", f"Ann{number} lacht.\nBo{number} wohnt in Ulm.\n")
+        write(f"c/{number:02}.ann", f"T1\tPER 0 4\tAnn{number}\n")
+    corpus = read_corpus(str(tmp_path / "c"), lang="de")
+    assert [len(split) for split in (corpus.train, corpus.dev, corpus.test)] == [16, 2, 2]
+    assert [sentence.text[:3] for sentence in corpus.test] == ["Ann", "Bo" + corpus.test[0].text[3]]
+    assert corpus.labels == ["PER"]
+    assert corpus.sources["test"] == corpus.files[0] == str(tmp_path / "c")
+
+
+def test_reads_folder_of_webanno(write: Write, tmp_path: Path) -> None:
+    header = "#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.Place|kind|size\n\n\n"
+    for number in range(4):
+        write(f"c/{number}.tsv", f"{header}#Text=Ulm{number}\n1-1\t0-4\tUlm{number}\tLOC\tbig\t\n")
+    corpus = read_corpus(str(tmp_path / "c"), tag_column="-2")
+    assert corpus.labels == ["LOC"]
+    assert len(corpus.train) == 2
+
+
+@pytest.mark.parametrize(("tag_column", "label"), [("", "OUT"), ("3", "OUT"), (" -1 ", "IN"), ("4", "IN")])
+def test_tag_column_is_that_of_all_files(tag_column: str, label: str, write: Write) -> None:
+    text = "".join(f"1\tw{number}\tB-OUT\tB-IN\n\n" for number in range(9))
+    train, test = write("a.tsv", text), write("t.tsv", text.replace("w", "v"))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        corpus = read_corpus(str(train), test=str(test), tag_column=tag_column)
+    assert {tag for sentence in corpus.train + corpus.test for tag in sentence.tags} == {f"B-{label}"}
+    assert len(told) == (2 if tag_column == "" else 0)
+
+
+def test_rejects_tag_column_of_a_format_without_columns(write: Write) -> None:
+    with pytest.raises(BadInput, match=r"a.jsonl: tag_column is '2', but this format has no columns of tags; leave"):
+        read_corpus(str(write("a.jsonl", '{"text": "Ann", "spans": []}')), tag_column="2")

@@ -117,3 +117,66 @@ def test_rejects_paths_and_urls_that_can_not_be_parsed(given: str) -> None:
 def test_rejects_url_without_host() -> None:
     with pytest.raises(BadInput, match=r"http:///x can't be downloaded \(.*\); check the URL"):
         find_sources("http:///x")
+
+
+BRAT = {"a.txt": "Ann lacht", "a.ann": "T1\tPER 0 3\tAnn\n"}
+
+
+def write_all(write: Write, folder: str, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        write(f"{folder}/{name}", content)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "test"), ("test_1", "note")])
+def test_folder_of_documents_is_one_file(names: tuple[str, str], write: Write, tmp_path: Path) -> None:
+    for name in names:
+        write_all(write, "c", {file.replace("a.", f"{name}."): content for file, content in BRAT.items()})
+    write("c/annotation.conf", "[entities]")
+    assert find_sources(str(tmp_path / "c"))[0] == {"train": sources.Source(tmp_path / "c", str(tmp_path / "c"))}
+
+
+def test_folder_holds_a_folder_of_documents_for_each_split(write: Write, tmp_path: Path) -> None:
+    for split in ("training", "dev", "test"):
+        write_all(write, f"c/{split}", BRAT)
+    write("c/train_pictures/a.png", "")
+    found, _ = find_sources(str(tmp_path / "c"))
+    assert {split: source.file.name for split, source in found.items()} == {
+        "train": "training",
+        "dev": "dev",
+        "test": "test",
+    }
+    assert find_sources(str(tmp_path / "c"), str(tmp_path / "c" / "dev"))[0]["test"].file.name == "dev"
+
+
+def test_documents_are_named_for_splits(write: Write, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_all(write, "c", {file.replace("a.", f"{split}."): content for file, content in BRAT.items()})
+    found, _ = find_sources(str(tmp_path / "c"))
+    assert {split: source.file.name for split, source in found.items()} == {"train": "train.ann", "test": "test.ann"}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (
+            ["train_1.ann", "train_2.ann"],
+            "'train_1.ann' and 'train_2.ann' could both be train; put the documents of each",
+        ),
+        (
+            ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"],
+            "could both be train; join the parts of a split",
+        ),
+        (["train.conll", "train.tsv"], "'train.conll' and 'train.tsv' could both be train; keep one of them"),
+        (
+            ["notes.txt"],
+            "the folder has no train file; name one train.*; of brat, give a folder of .txt and .ann files",
+        ),
+    ],
+)
+def test_says_what_to_do_with_folders_that_are_not_clear(
+    files: list[str], words: str, write: Write, tmp_path: Path
+) -> None:
+    for name in files:
+        write(f"c/{name}", "")
+    with pytest.raises(BadInput, match=words):
+        find_sources(str(tmp_path / "c"))

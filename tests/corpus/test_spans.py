@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twinner.corpus.overlaps import Span
 from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.place import Place
-from twinner.corpus.spans import AnnotatedText, Span, parse_texts, tokenizer
+from twinner.corpus.spans import AnnotatedText, parse_texts, tokenizer
 from twinner.errors import BadInput
 
 
@@ -72,8 +73,6 @@ def test_unusual_characters_keep_offsets(char: str) -> None:
         ([(0, 99, "A")], r"f.jsonl:3: the span 0 to 99 \(A\) is outside the text of 12 characters, or empty; count"),
         ([(-1, 3, "A")], "the span -1 to 3"),
         ([(3, 3, "A")], "the span 3 to 3"),
-        ([(0, 3, "A"), (2, 5, "B")], r"f.jsonl:3: the spans 0 to 3 \(A\) and 2 to 5 \(B\) overlap; keep one"),
-        ([(0, 3, "A"), (0, 3, "A")], "overlap"),
         ([(3, 4, "A")], "the span 3 to 4 .* holds only white space"),
         ([(0, 3, " ")], "the span 0 to 3 has the label ' '"),
     ],
@@ -81,6 +80,15 @@ def test_unusual_characters_keep_offsets(char: str) -> None:
 def test_rejects_invalid_spans(spans: list[tuple[int, int, str]], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         read("Ibu hilft ja", *spans)
+
+
+def test_reduces_overlapping_spans_and_counts_them() -> None:
+    part = read("Uni Jena hilft", (0, 8, "ORG"), (4, 8, "LOC"))
+    assert part.sentences[0].tags == ("B-ORG", "I-ORG", "O")
+    assert part.notes == [
+        "f.jsonl:3 is the first of the entities left out because they overlap longer or earlier ones: 1"
+    ]
+    assert (part.widened, part.left_out) == (0, 0)
 
 
 def test_rejects_unknown_lang() -> None:

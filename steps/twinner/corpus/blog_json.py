@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twinner.corpus.json_lines import json_objects, text_of
+from twinner.corpus.overlaps import Span
 from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.place import Place
-from twinner.corpus.spans import AnnotatedText, Span, in_characters, parse_texts
+from twinner.corpus.records import records_of, text_of
+from twinner.corpus.spans import AnnotatedText, in_characters, parse_texts
 from twinner.errors import BadInput
 
 _PREFIXED = re.compile(r"([bi])-(.+)", re.IGNORECASE | re.DOTALL)
@@ -21,7 +22,7 @@ def read_blog_json(file: Path, lang: str) -> ParsedFile:
     "Ibuprofen", "start": 0, "end": 8}]}]}`. `b-med` and an adjacent `i-med` are one mention of `med`; a label without
     such a prefix is used as it is. lang: the language of the tokenizer. Errors: BadInput that names the line or item.
     """
-    texts, notes = in_characters([_annotated_text(record, place) for place, record in json_objects(file)])
+    texts, notes = in_characters([_annotated_text(record, place) for place, record in records_of(file)])
     return parse_texts([replace(text, spans=_joined(text)) for text in texts], lang, notes)
 
 

@@ -72,10 +72,23 @@ def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
             try:
                 line = raw.decode()
             except UnicodeDecodeError as error:
-                problem = f"the line is not UTF-8 text (byte 0x{raw[error.start]:02x})"
-                remedy = "convert the file to UTF-8, for example: iconv -f LATIN1 -t UTF-8"
-                raise BadInput(problem, remedy, file, number) from error
+                raise _not_utf8(error, file, number) from error
             yield number, line.rstrip("\r\n")
+
+
+def read_text(file: Path) -> str:
+    """Read a whole UTF-8 file as it is, with its line ends and BOM. Errors: as `numbered_lines`."""
+    with open_bytes(file) as stream:
+        raw = stream.read()
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(error, file, 1 + raw.count(b"\n", 0, error.start)) from error
+
+
+def _not_utf8(error: UnicodeDecodeError, file: Path, line: int) -> BadInput:
+    problem = f"the line is not UTF-8 text (byte 0x{error.object[error.start]:02x})"
+    return BadInput(problem, "convert the file to UTF-8, for example: iconv -f LATIN1 -t UTF-8", file, line)
 
 
 def _head(stream: BinaryIO) -> bytes:

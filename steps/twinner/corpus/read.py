@@ -25,6 +25,7 @@ def read_corpus(
     lang: str = "auto",  # the tokenizer's language; auto: the corpus's own, else xx
     dev_fraction: float = 0.1,  # held out for dev if there is no dev file
     test_fraction: float = 0.1,  # held out for test if there is no test file
+    tag_column: str = "",  # which column holds the tags, counted from 1 or from the end; of rows its name; empty: guess
 ) -> Corpus:
     """Read a corpus in any format and split it, always in the same way.
 
@@ -46,7 +47,7 @@ def read_corpus(
     if sum(fractions.values()) >= 1:
         problem = f"dev_fraction {dev_fraction} and test_fraction {test_fraction} leave nothing to train on"
         raise BadInput(problem, "give fractions that add up to less than 1")
-    files = {split: _read_source(source, lang) for split, source in sources.items()}
+    files = {split: _read_source(source, lang, tag_column.strip()) for split, source in sources.items()}
     try:
         read = _as_corpus(without_password(corpus), lang, files, sources, fractions)
         check_labels(read)
@@ -91,9 +92,9 @@ def _as_corpus(
     )
 
 
-def _read_source(source: Source, lang: str) -> ParsedFile:
+def _read_source(source: Source, lang: str, tag_column: str) -> ParsedFile:
     try:
-        return read_file(source.file, lang)
+        return read_file(source.file, lang, tag_column)
     except BadInput as error:
         if not source.downloaded:
             raise

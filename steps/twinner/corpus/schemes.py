@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from sys import intern
 
 from twinner.corpus.place import Place
 from twinner.errors import BadInput
@@ -63,33 +64,50 @@ def misspelt_tag(text: str) -> str:
     return ""
 
 
-def _begins_entity(before: str, tag: str) -> bool:
+def begins_entity(before: str, tag: str) -> bool:
     """Whether a tag begins an entity, as conlleval and seqeval read it; the same in every scheme."""
     continues = before[:1] in ("B", "I") and tag[:1] in ("I", "L", "E") and before[2:] == tag[2:]
     return tag not in ("O", BORDER) and not continues
 
 
 class TagPairs:
-    """The distinct pairs of neighbouring tags of one file, with their counts and the line of their first occurrence."""
+    """The distinct pairs of neighbouring tags of one file, with their counts and the line of their first occurrence.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    items: whether the lines are items of a JSON array or rows of a table.
+    """
+
+    def __init__(self, file: Path, items: bool = False) -> None:
+        self._file, self._items = file, items
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lines: dict[tuple[str, str], int] = {}
+        self._iob2: dict[tuple[str, str], str] = {}
 
-    def add(self, tags: Sequence[str], lines: Sequence[int]) -> None:
-        """Add one sentence: n tags and the n lines that they stand on. Errors: BadInput for a tag of no scheme."""
+    def add(self, tags: Sequence[str], lines: Sequence[int]) -> list[str]:
+        """Add one sentence, n tags and the n lines that they stand on, and return the n tags in IOB2.
+
+        IOB2 needs the previous tag only, not the scheme, so a file is converted while it is read.
+        Errors: BadInput for a tag of no scheme.
+        """
         self._counts.update(pairwise((BORDER, *tags, BORDER)))
-        if len(self._counts) == len(self._lines):
-            return
+        if len(self._counts) != len(self._lines):
+            self._add_new(tags, lines)
+        return [self._iob2[pair] for pair in pairwise((BORDER, *tags))]
+
+    def _add_new(self, tags: Sequence[str], lines: Sequence[int]) -> None:
         for position, pair in enumerate(pairwise((BORDER, *tags, BORDER))):
             if pair not in self._lines:
+                before, tag = pair
                 self._lines[pair] = line = lines[min(position, len(lines) - 1)]
-                if pair[1] != BORDER and not is_tag(pair[1]):
-                    raise self._no_tag(pair[1], line)
+                if tag != BORDER and not is_tag(tag):
+                    raise self._no_tag(tag, line)
+                prefix = "B" if begins_entity(before, tag) else "I"
+                self._iob2[pair] = intern(f"{prefix}-{tag[2:]}") if tag not in ("O", BORDER) else tag
+
+    def _place(self, line: int) -> Place:
+        return Place(self._file, item=line) if self._items else Place(self._file, line)
 
     def _no_tag(self, tag: str, line: int) -> BadInput:
-        remedy = "the last column takes O, or B- and I- with a label, as in B-PER (or BILOU or IOBES)"
+        remedy = "write O, or B- or I- and a label, as in B-PER (or BILOU or IOBES), or choose other tags by tag_column"
         if meant := misspelt_tag(tag):
             remedy = f"write {meant}" + (" (the capital letter)" if meant == "O" else "")
         if tag[1:2] == "-" and not tag[2:].strip():
@@ -100,7 +118,7 @@ class TagPairs:
             problem = f"{tag!r} is not a tag"
         # A file in another format has words in its last column.
         quotes = (repr(tag), meant) if meant != "O" else ()
-        return BadInput(problem, remedy, self._file, line, quotes)
+        return self._place(line).bad_input(problem, remedy, quotes)
 
     def scheme(self) -> Scheme:
         """The first of SCHEMES that allows every pair, or else all but a few (MAX_STRAY).
@@ -128,18 +146,9 @@ class TagPairs:
         if not offences:
             return ""
         line, before, tag = offences[0]
-        first = f"{Place(self._file, line)}: {_describe(before, tag)}, which {scheme.name} does not allow"
+        first = f"{self._place(line)}: {_describe(before, tag)}, which {scheme.name} does not allow"
         count = f"{self._count_offences(scheme):,} among {self._count_entities():,} entities"
         return f"{first}; such stray tags, {count}, are read as conlleval does"
-
-    def iob2(self) -> dict[tuple[str, str], str]:
-        """For each pair (previous tag, tag) of the file, the tag in IOB2. Errors: as `scheme`."""
-        self.scheme()
-        return {
-            (before, tag): "O" if tag == "O" else f"{'B' if _begins_entity(before, tag) else 'I'}-{tag[2:]}"
-            for before, tag in self._lines
-            if tag != BORDER
-        }
 
     def _offences(self, scheme: Scheme) -> list[tuple[int, str, str]]:
         """The pairs that a scheme does not allow as (line, previous tag, tag), in order of their lines."""
@@ -149,7 +158,7 @@ class TagPairs:
         return sum(count for pair, count in self._counts.items() if not scheme.allows(*pair))
 
     def _count_entities(self) -> int:
-        return sum(count for pair, count in self._counts.items() if _begins_entity(*pair))
+        return sum(count for pair, count in self._counts.items() if begins_entity(*pair))
 
     def _breaks_scheme(self, meant: Scheme) -> BadInput:
         line, before, tag = self._offences(meant)[0]
@@ -161,8 +170,9 @@ class TagPairs:
         if meant is IOB2:
             remedy = f"an I- only follows a tag of its own label: write B-{tag[2:]}"
             if iob1 := self._offences(IOB1):
-                remedy += f" (it is not IOB1 either: see {iob1[0][2]!r} in line {iob1[0][0]})"
-        return BadInput(problem, remedy, self._file, line)
+                unit = "item" if self._items else "line"
+                remedy += f" (it is not IOB1 either: see {iob1[0][2]!r} in {unit} {iob1[0][0]})"
+        return self._place(line).bad_input(problem, remedy)
 
 
 def _describe(before: str, tag: str) -> str:

@@ -4,32 +4,25 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
+from twinner.corpus.overlaps import Reduction, Span
 from twinner.corpus.parsed import ParsedFile
 from twinner.corpus.place import Place
 from twinner.corpus.sentence import MAX_CHARACTERS, Sentence
 from twinner.errors import BadInput
 
 
-class Span(NamedTuple):
-    """An entity: offsets in characters, the end exclusive, and the text that the file says it has, if it does."""
-
-    start: int
-    end: int
-    label: str
-    quote: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class AnnotatedText:
-    """A text with its entities, before tokenization."""
+    """A text with its entities, before tokenization. starts_document: whether it is the first of a document."""
 
     text: str
     spans: list[Span]
     place: Place
+    starts_document: bool = False
 
 
 @lru_cache
@@ -52,17 +45,30 @@ def tokenizer(lang: str) -> Callable[[str], Any]:
 def parse_texts(texts: Iterable[AnnotatedText], lang: str, notes: Sequence[str] = ()) -> ParsedFile:
     """Tokenize the texts of one file, their offsets in characters: a sentence each, none for white space.
 
-    A span that does not fall on token borders is widened to them and counted. If two spans then share a token, the
-    first is kept and the second dropped and counted: a token carries one tag, and shortening the second would invent
-    a mention that nobody annotated.
-    Errors: BadInput for offsets outside the text, spans that overlap, hold no token, or have no label.
+    Spans that overlap or have several parts are reduced as Reduction says. A span that does not fall on token borders
+    is widened to them and counted. If two spans then share a token, the first is kept and the second dropped and
+    counted: a token carries one tag, and shortening the second would invent a mention that nobody annotated.
+    Errors: BadInput for offsets outside the text, spans that hold no token or have no label.
     """
-    parsed = ParsedFile(notes=list(notes))
+    parsed = ParsedFile()
     tokenize = tokenizer(lang)
+    reduction = Reduction()
     for text in texts:
-        _check(text)
-        _add_sentence(text, parsed, tokenize)
+        _check_length(text)
+        check_spans(text)
+        if text.starts_document:
+            parsed.documents.append(len(parsed.sentences))
+        spans = [span._replace(parts=_parts(span, text.text)) for span in text.spans]
+        _add_sentence(replace(text, spans=reduction.reduce(spans, text.place)), parsed, tokenize)
+    parsed.documents = sorted(set(parsed.documents) - {len(parsed.sentences)})
+    parsed.notes = [note for note in (*notes, reduction.note()) if note]
     return parsed
+
+
+def _parts(span: Span, text: str) -> tuple[tuple[int, int], ...]:
+    """The parts of a span; none if only white space is between them, as where a line ends within a mention."""
+    gaps = (text[end:start] for (_, end), (start, _) in pairwise(sorted(span.parts)))
+    return span.parts if any(gap and not gap.isspace() for gap in gaps) else ()
 
 
 def _add_sentence(annotated: AnnotatedText, parsed: ParsedFile, tokenize: Callable[[str], Any]) -> None:
@@ -72,7 +78,7 @@ def _add_sentence(annotated: AnnotatedText, parsed: ParsedFile, tokenize: Callab
     ends = [start + len(word) for start, word in words]
     tags = ["O"] * len(words)
     free = 0  # first token after the previous entity
-    for start, end, label, _ in sorted(annotated.spans, key=_start):
+    for start, end, label, *_ in annotated.spans:
         first, behind = bisect_right(ends, start), bisect_left(starts, end)
         if first >= behind:
             problem = f"the span {start} to {end} ({label}) holds only white space"
@@ -92,13 +98,17 @@ def _add_sentence(annotated: AnnotatedText, parsed: ParsedFile, tokenize: Callab
         parsed.sentences.append(Sentence(tokens, tuple(tags), tuple(starts), text))
 
 
-def _check(annotated: AnnotatedText) -> None:
+def _check_length(annotated: AnnotatedText) -> None:
+    if len(annotated.text) > MAX_CHARACTERS:
+        count = f"{len(annotated.text):,} characters"
+        problem = f"the text has {count}, more than the {MAX_CHARACTERS:,} that spaCy takes"
+        raise annotated.place.bad_input(problem, "split it into sentences")
+
+
+def check_spans(annotated: AnnotatedText) -> None:
+    """Raise BadInput for a span that is outside the text, empty, or without a label that can be used."""
     text, place = annotated.text, annotated.place
-    if len(text) > MAX_CHARACTERS:
-        problem = f"the text has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that spaCy takes"
-        raise place.bad_input(problem, "split it into sentences")
-    spans = sorted(annotated.spans, key=_start)
-    for start, end, label, _ in spans:
+    for start, end, label, *_ in sorted(annotated.spans, key=_start):
         if not 0 <= start < end <= len(text):
             problem = f"the span {start} to {end} ({label}) is outside the text of {len(text)} characters, or empty"
             raise place.bad_input(problem, "count characters (not bytes) from 0")
@@ -108,11 +118,6 @@ def _check(annotated: AnnotatedText) -> None:
         if any("\ud800" <= char <= "\udfff" for char in label):
             problem = f"the span {start} to {end} has the label {label!r}, which holds half a character"
             raise place.bad_input(problem, "export the file again as UTF-8")
-    for before, after in pairwise(spans):
-        if after.start < before.end:
-            first, second = (f"{span.start} to {span.end} ({span.label})" for span in (before, after))
-            remedy = "keep one of them: a token carries one tag"
-            raise place.bad_input(f"the spans {first} and {second} overlap", remedy)
 
 
 def in_characters(texts: list[AnnotatedText]) -> tuple[list[AnnotatedText], list[str]]:
@@ -162,7 +167,11 @@ def _fits(annotated: AnnotatedText) -> bool:
 
 
 def _fits_quote(span: Span, text: str) -> bool:
-    return not span.quote or (span.start >= 0 and span.quote.split() == text[span.start : span.end].split())
+    return not span.quote or (span.start >= 0 and span.quote.split() == _text_of(span, text).split())
+
+
+def _text_of(span: Span, text: str) -> str:
+    return " ".join(text[start:end] for start, end in span.parts or [(span.start, span.end)])
 
 
 def _from_utf16(annotated: AnnotatedText) -> AnnotatedText | None:
@@ -173,16 +182,17 @@ def _from_utf16(annotated: AnnotatedText) -> AnnotatedText | None:
     characters = {units: index for index, units in enumerate(borders)}
     spans = []
     for span in annotated.spans:
-        if span.start not in characters or span.end not in characters:
+        if not {span.start, span.end, *chain.from_iterable(span.parts)} <= characters.keys():
             return None
-        spans.append(span._replace(start=characters[span.start], end=characters[span.end]))
+        parts = tuple((characters[start], characters[end]) for start, end in span.parts)
+        spans.append(span._replace(start=characters[span.start], end=characters[span.end], parts=parts))
     return replace(annotated, spans=spans)
 
 
 def _misquoted(annotated: AnnotatedText) -> BadInput:
-    _check(annotated)  # offsets outside the text are an error of their own
+    check_spans(annotated)  # offsets outside the text are an error of their own
     span = next(span for span in annotated.spans if not _fits_quote(span, annotated.text))
-    quote, found = repr(span.quote), repr(annotated.text[span.start : span.end])
+    quote, found = repr(span.quote), repr(_text_of(span, annotated.text))
     problem = f"the span {span.start} to {span.end} ({span.label}) quotes {quote}, but {found} stands there"
     remedy = "correct its offsets: they count characters from 0"
     return annotated.place.bad_input(problem, remedy, [quote, found])

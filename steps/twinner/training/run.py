@@ -115,7 +115,9 @@ def train_and_track(
 
 
 def _read(settings: Mapping[str, Any]) -> Corpus:
-    return read_corpus(*(settings[name] for name in ("corpus", "test", "lang", "dev_fraction", "test_fraction")))
+    names = ("corpus", "test", "lang", "dev_fraction", "test_fraction")
+    given = {name: settings[name] for name in names}
+    return read_corpus(**given, tag_column=settings.get("tag_column", ""))
 
 
 def _train(
