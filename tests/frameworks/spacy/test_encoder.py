@@ -26,7 +26,7 @@ from twinner.frameworks.spacy.trainer import SpacyTrainer
 from twinner.serving import REQUIREMENTS
 
 QUICK: dict[str, Any] = {"epochs": 2, "lr": 0.005, "batch_size": 100}
-TEXTS = ["In Bad Aibling traf Béla niemanden .", "", "Heute wohnt Ivo in Köln , und Dora in Rom ."]
+TEXTS = ["In Bad Aibling traf Béla niemanden .", "", "Dora wohnt in Rom ."]
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +166,7 @@ def test_the_logged_model_is_whole(small_corpus: Path, encoder_folder: Path, tmp
     )
     assert done.returncode == 0, done.stderr
     native, served = json.loads(done.stdout)
-    assert native == served == [["Bad Aibling", "Béla"], [], ["Ivo", "Köln", "Dora", "Rom"]]
+    assert native == served == [["Bad Aibling", "Béla"], [], ["Dora", "Rom"]]
 
 
 def test_an_earlier_model_keeps_its_encoder(corpus: Corpus, encoder_folder: Path, tmp_path: Path) -> None:
