@@ -208,6 +208,26 @@ def test_updates_equal_spacys_own(corpus: Corpus, tmp_path: Path) -> None:
     assert curves(train(corpus)[1]) == curves(train(corpus, config=config)[1])
 
 
+@registry.callbacks("tests.learning_rates.v1")
+def record_learning_rates(file: str) -> Callable[[Any, dict[str, int]], None]:
+    def record(nlp: Any, step: dict[str, int]) -> None:
+        rate = nlp.config["training"]["optimizer"]["learn_rate"]
+        with Path(file).open("a", encoding="utf-8") as lines:
+            lines.write(f"{step['step']} {rate['total_steps']} {rate['initial_rate']}\n")
+
+    return record
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_learning_rate_reaches_zero_with_the_last_update(epochs: int, corpus: Corpus, tmp_path: Path) -> None:
+    record = f'[training.before_update]\n@callbacks = "tests.learning_rates.v1"\nfile = "{tmp_path / "rates"}"\n'
+    config = changed_config(tmp_path / "recording.cfg", "[training.optimizer]", f"{record}\n[training.optimizer]")
+    train(corpus, size=110, epochs=epochs, lr=0.003, config=config)
+    updates = [line.split() for line in (tmp_path / "rates").read_text(encoding="utf-8").splitlines()]
+    assert len(updates) > 3
+    assert updates == [[str(step), str(len(updates)), "0.003"] for step in range(len(updates))]
+
+
 def test_init_continues_training(corpus: Corpus, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
     with trainer_with(epochs=3, lr=0.01) as trainer:
@@ -230,9 +250,10 @@ def test_init_continues_training(corpus: Corpus, tmp_path: Path) -> None:
     )
 
 
-def test_spacy_trains_the_logged_config_on_the_logged_data(corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", ["", "small"])
+def test_spacy_trains_the_logged_config_on_the_logged_data(config: str, corpus: Corpus, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
-    with trainer_with(epochs=6, lr=0.01, patience=5) as trainer:
+    with trainer_with(epochs=6, lr=0.01, patience=5, config=config) as trainer:
         best = trainer.train(corpus.train, corpus.dev, epochs.append)
         trainer.save(tmp_path)
     command = [sys.executable, "-m", "spacy", "train", "config.cfg", "--output", "out"]
@@ -269,16 +290,17 @@ def test_model_keeps_no_strings_of_dev_and_test(log_text: bool, corpus: Corpus, 
     assert strings == strings_after(corpus.train[:10], corpus.train[:10])
 
 
-def test_resumes_from_a_checkpoint(corpus: Corpus, checkpoint: Checkpoint) -> None:
-    whole = train(corpus, epochs=5)
+@pytest.mark.parametrize("config", ["", "small"])
+def test_resumes_from_a_checkpoint(config: str, corpus: Corpus, checkpoint: Checkpoint) -> None:
+    whole = train(corpus, epochs=5, config=config)
 
     def stop_after_two(epoch: Epoch) -> None:
         if epoch.number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint)
-    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint)
+        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint, config=config)
+    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint, config=config)
     state = checkpoint.load()
     assert state is not None
     assert curves(state.epochs) == curves(whole[1])

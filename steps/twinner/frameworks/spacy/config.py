@@ -13,6 +13,10 @@ from thinc.api import Config
 from twinner.errors import BadInput
 
 OUR_CONFIG = Path(__file__).with_name("default.cfg")
+SMALL_CONFIG = Path(__file__).with_name("small.cfg")  # `config=small`
+SMALL = "small"
+LINEAR_DECAY = "warmup_linear.v1"  # a schedule of learning rates
+GROWTH = "compounding.v1"  # a schedule of batch sizes
 READER = "spacy.Corpus.v1"
 
 
@@ -22,10 +26,12 @@ def training_config(
     """Return the complete config to train, after the checks of `spacy debug config`.
 
     overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
-    config: a user's file, used instead of ours. vectors: a package or folder. init: a folder with a spaCy model, whose
+    config: `small` or a user's file, used instead of our default. vectors: a package or folder. init: a folder with a spaCy model, whose
     pipeline is trained further.
+    An override of the learning rate is the peak of a config's schedule `warmup_linear.v1`.
     Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be
-    loaded, and for init together with config or vectors. Warns about vectors of another language.
+    loaded, and for init together with config or vectors. Warns about vectors of another language, and
+    about a file `small` that is not used.
     """
     if init and (config or vectors):
         given = "config" if config else "vectors"
@@ -35,7 +41,7 @@ def training_config(
         if init
         else None
     )
-    file = Path(init, "config.cfg") if init else Path(config) if config else OUR_CONFIG
+    file = Path(init, "config.cfg") if init else _config_file(config)
     if not file.is_file():
         raise BadInput(
             f"the config {str(file)!r} is not a file", "name a spaCy config, as `spacy init config` writes it"
@@ -49,7 +55,7 @@ def training_config(
         if vectors:
             filled["paths"]["vectors"] = filled["initialize"]["vectors"] = vectors
             _check_vectors(vectors, filled["nlp"]["lang"])
-            if file == OUR_CONFIG:
+            if file in (OUR_CONFIG, SMALL_CONFIG):
                 _set_value(filled, "components.tok2vec.model.embed.include_static_vectors", True)
         if source is not None:
             _use_components_of(source, init, filled)
@@ -70,11 +76,22 @@ def training_config(
 
 
 def config_language(config: str) -> str:
-    """Return the language of a spaCy config, such as `de`; `auto` if it can't be read (`training_config` says why)."""
+    """Return the language of a user's config, such as `de`; `auto` if it can't be read (`training_config` says why)."""
+    if config == SMALL:  # a config of ours has the language of the corpus
+        return "auto"
     try:
         return str(load_config(config).interpolate()["nlp"]["lang"])
     except Exception:
         return "auto"
+
+
+def _config_file(config: str) -> Path:
+    if config != SMALL:
+        return Path(config) if config else OUR_CONFIG
+    if Path(config).exists():
+        problem = f"config={SMALL} is spacy_train's own small config, not the file {SMALL!r} in {Path.cwd()}"
+        warnings.warn(f"{problem}; write ./{SMALL} for the file", UserWarning, stacklevel=3)
+    return SMALL_CONFIG
 
 
 def _set_value(config: Config, dotted_name: str, value: object) -> None:
@@ -82,6 +99,11 @@ def _set_value(config: Config, dotted_name: str, value: object) -> None:
     *sections, name = dotted_name.split(".")
     for part in sections:
         section = section.setdefault(part, {})
+    schedule = old.get("@schedules") if isinstance(old := section.get(name), dict) else None
+    if schedule == LINEAR_DECAY:
+        section, name = old, "initial_rate"
+    elif schedule == GROWTH and isinstance(value, dict):
+        value = value | {"compound": old["compound"]}
     section[name] = value
 
 

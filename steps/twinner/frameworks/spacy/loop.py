@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
 from spacy.util import registry, resolve_dot_names
@@ -19,10 +20,35 @@ from thinc.api import Model, fix_random_seed, get_current_ops
 from thinc.backends import get_array_ops
 
 from twinner.errors import BadInput
+from twinner.frameworks.spacy.config import LINEAR_DECAY
 
 UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
 MOMENTS = ("mom1", "mom2", "averages")  # arrays of the optimizer, by layer and parameter
 COUNTS = ("nr_update", "last_seen")  # whole numbers of the optimizer, by layer and parameter
+
+
+class PreparedExample(Example):  # type: ignore[misc]
+    """An example whose tokens and annotations do not change, so that they are aligned once, not at every update."""
+
+    def __init__(self, predicted: Doc, reference: Doc) -> None:
+        super().__init__(predicted, reference)
+        self._ner: tuple[list[Span], list[str | None]] | None = None
+        self._whole: list[Span] | None = None
+
+    def get_aligned_ents_and_ner(self) -> tuple[list[Span], list[str | None]]:
+        """Return the entities and the BILUO tags of the predicted tokens."""
+        if self._ner is None:
+            self._ner = super().get_aligned_ents_and_ner()
+        return self._ner
+
+    def get_aligned_spans_x2y(self, x_spans: list[Span], allow_overlap: bool = False) -> list[Span]:
+        """Return the spans of the reference; spaCy asks again and again for the whole of it."""
+        if len(x_spans) != 1 or len(x_spans[0]) != len(self):
+            spans: list[Span] = super().get_aligned_spans_x2y(x_spans, allow_overlap)
+            return spans
+        if self._whole is None:
+            self._whole = super().get_aligned_spans_x2y(x_spans, allow_overlap)
+        return self._whole
 
 
 class TrainingLoop:
@@ -35,19 +61,23 @@ class TrainingLoop:
     def __init__(self, nlp: Language, seed: int) -> None:
         """Read the training examples and make the optimizer and the batcher as the pipeline's config says."""
         config = nlp.config.interpolate()
-        settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
-        (read_examples,) = resolve_dot_names(config, [settings["train_corpus"]])
+        (read_examples,) = resolve_dot_names(config, [config["training"]["train_corpus"]])
+        examples = list(read_examples(nlp))
+        _end_learning_rate_with_training(nlp, examples, seed)
+        settings = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
         self.steps_of_last_epoch = 0
         self._nlp = nlp
         self._seed = seed
         self._settings = settings
         self._optimizer = settings["optimizer"]
-        self._examples = list(read_examples(nlp))
         self._step = 0
         self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
         # Other components, and annotating ones, may change the examples.
         known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
         self._reuse_examples = known and not settings["annotating_components"]
+        if self._reuse_examples:
+            examples = [PreparedExample(example.predicted, example.reference) for example in examples]
+        self._examples = examples
 
     def run_epoch(self, number: int) -> float:
         """Update the model with every example once; return the summed loss of the NER. number: from 1."""
@@ -117,15 +147,35 @@ class TrainingLoop:
             )
 
     def _batches(self, number: int) -> Iterator[list[Example]]:
-        fix_random_seed(random.Random(f"{self._seed} {number}").getrandbits(32))
         self.steps_of_last_epoch = 0
-        shuffled = random.sample(self._examples, len(self._examples))
-        yield from self._settings["batcher"](shuffled)
+        yield from self._settings["batcher"](_shuffled(self._examples, self._seed, number))
 
     def _count_step(self) -> None:
         self._optimizer.step_schedules()
         self._step += 1
         self.steps_of_last_epoch += 1
+
+
+def _shuffled(examples: list[Example], seed: int, epoch: int) -> list[Example]:
+    """Seed everything for an epoch, and return the examples in its order."""
+    fix_random_seed(random.Random(f"{seed} {epoch}").getrandbits(32))
+    return random.sample(examples, len(examples))
+
+
+def _end_learning_rate_with_training(nlp: Language, examples: list[Example], seed: int) -> None:
+    """Let a linear decay of the learning rate reach 0 with the last update, in the pipeline's config.
+
+    The number of updates follows from the order of the examples, whose lengths fill the batches.
+    """
+    config = nlp.config
+    training = config["training"]
+    rate = training["optimizer"].get("learn_rate")
+    if not (isinstance(rate, dict) and rate.get("@schedules") == LINEAR_DECAY):
+        return
+    batcher = registry.resolve({"batcher": config.interpolate()["training"]["batcher"]})["batcher"]
+    epochs = range(1, training["max_epochs"] + 1)
+    rate["total_steps"] = sum(1 for number in epochs for _ in batcher(_shuffled(examples, seed, number)))
+    nlp.config = config
 
 
 def weights_of(nlp: Language) -> dict[str, NDArray[Any]]:

@@ -22,7 +22,7 @@ from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
-from twinner.frameworks.spacy.config import training_config
+from twinner.frameworks.spacy.config import GROWTH, training_config
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
 from twinner.temporary import remove_folder, temporary_folder
 
@@ -240,7 +240,7 @@ def _save(checkpoint: Checkpoint, state: State) -> None:
 
 
 def _batch_size_schedule(stop: int) -> dict[str, object]:
-    return {"@schedules": "compounding.v1", "start": min(100, stop), "stop": stop, "compound": 1.001}
+    return {"@schedules": GROWTH, "start": min(100, stop), "stop": stop, "compound": 1.001}
 
 
 def _tags(doc: Doc) -> tuple[str, ...]:
