@@ -25,13 +25,13 @@ def training_config(
 ) -> Config:
     """Return the complete config to train, after the checks of `spacy debug config`.
 
-    overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
-    config: `small` or a user's file, used instead of our default. vectors: a package or folder. init: a folder with a spaCy model, whose
-    pipeline is trained further.
-    An override of the learning rate is the peak of a config's schedule `warmup_linear.v1`.
+    overrides: values by dotted name, such as `training.dropout`; that of the learning rate is the peak of a schedule
+    `warmup_linear.v1`, and batch sizes of a schedule `compounding.v1` keep its growth. paths: where the corpora `train`
+    and `dev` will be. config: `small` or a user's file, used instead of our default. vectors: a package or folder.
+    init: a folder with a spaCy model, whose pipeline is trained further.
     Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be
-    loaded, and for init together with config or vectors. Warns about vectors of another language, and
-    about a file `small` that is not used.
+    loaded, and for init together with config or vectors. Warns about vectors of another language, and about a file
+    `small` that is not used.
     """
     if init and (config or vectors):
         given = "config" if config else "vectors"

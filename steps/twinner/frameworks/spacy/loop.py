@@ -4,8 +4,9 @@ spaCy's own loop counts steps: it evaluates between epochs, not after each, and 
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from thinc.backends import get_array_ops
 from twinner.errors import BadInput
 from twinner.frameworks.spacy.config import LINEAR_DECAY
 
+BUFFERED = 4  # files of streamed examples in memory at a time
 UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
 MOMENTS = ("mom1", "mom2", "averages")  # arrays of the optimizer, by layer and parameter
 COUNTS = ("nr_update", "last_seen")  # whole numbers of the optimizer, by layer and parameter
@@ -51,6 +53,68 @@ class PreparedExample(Example):  # type: ignore[misc]
         return self._whole
 
 
+class KeptExamples:
+    """The training examples, read once and kept in memory."""
+
+    def __init__(self, nlp: Language, prepare: bool) -> None:
+        """Read the examples from where the config says; prepare: they will not change."""
+        config = nlp.config.interpolate()
+        (read,) = resolve_dot_names(config, [config["training"]["train_corpus"]])
+        self._examples: list[Example] = list(read(nlp))
+        if prepare:
+            self._examples = [PreparedExample(each.predicted, each.reference) for each in self._examples]
+        self._places = range(len(self._examples))
+
+    def epoch(self, seed: int, number: int) -> Iterator[Example]:
+        """Seed everything for an epoch, and yield the examples in its order."""
+        fix_random_seed(_epoch_seed(seed, number))
+        yield from (self._examples[place] for place in random.sample(self._places, len(self._places)))
+
+    def lengths(self, seed: int, number: int) -> Iterator[range]:
+        """Yield a range as long as each example in words, in the order of an epoch."""
+        order = random.Random(_epoch_seed(seed, number)).sample(self._places, len(self._places))
+        yield from (range(len(self._examples[place])) for place in order)
+
+
+class StreamedExamples:
+    """Training examples that are read anew each epoch: its order is that of files and, within a few files, of examples.
+
+    Memory is bounded by the size of `BUFFERED` files.
+    """
+
+    def __init__(self, nlp: Language, files: Sequence[Path]) -> None:
+        """files: parts of the training corpus in spaCy's format; the config's reader reads each."""
+        self._nlp = nlp
+        self._files = files
+        self._lengths = [[len(example) for example in self._read(file)] for file in files]
+
+    def epoch(self, seed: int, number: int) -> Iterator[Example]:
+        """Seed everything for an epoch, and yield the examples in its order."""
+        fix_random_seed(_epoch_seed(seed, number))
+        for files, order in self._orders(seed, number):
+            examples = [example for file in files for example in self._read(self._files[file])]
+            yield from (examples[place] for place in order)
+
+    def lengths(self, seed: int, number: int) -> Iterator[range]:
+        """Yield a range as long as each example in words, in the order of an epoch."""
+        for files, order in self._orders(seed, number):
+            lengths = [length for file in files for length in self._lengths[file]]
+            yield from (range(lengths[place]) for place in order)
+
+    def _orders(self, seed: int, number: int) -> Iterator[tuple[list[int], list[int]]]:
+        order = random.Random(_epoch_seed(seed, number))  # not the shared one, which the updates use as well
+        files = order.sample(range(len(self._files)), len(self._files))
+        for start in range(0, len(files), BUFFERED):
+            buffered = files[start : start + BUFFERED]
+            size = sum(len(self._lengths[file]) for file in buffered)
+            yield buffered, order.sample(range(size), size)
+
+    def _read(self, file: Path) -> Iterator[Example]:
+        name = self._nlp.config["training"]["train_corpus"].removeprefix("corpora.")
+        section = self._nlp.config.interpolate()["corpora"][name] | {"path": str(file)}
+        yield from registry.resolve({"reader": section})["reader"](self._nlp)
+
+
 class TrainingLoop:
     """The updates of a training, an epoch at a time.
 
@@ -58,26 +122,27 @@ class TrainingLoop:
     state, the seed and its number alone: these are all that a resumed training needs.
     """
 
-    def __init__(self, nlp: Language, seed: int) -> None:
-        """Read the training examples and make the optimizer and the batcher as the pipeline's config says."""
+    def __init__(self, nlp: Language, seed: int, files: Sequence[Path] = ()) -> None:
+        """Make the training examples, the optimizer and the batcher as the pipeline's config says.
+
+        files: the training corpus in parts, in spaCy's format, to be read anew each epoch, a few at a time; without
+        files the examples are read once, from where the config says.
+        """
         config = nlp.config.interpolate()
-        (read_examples,) = resolve_dot_names(config, [config["training"]["train_corpus"]])
-        examples = list(read_examples(nlp))
-        _end_learning_rate_with_training(nlp, examples, seed)
+        training = config["training"]
+        # Other components, and annotating ones, may change the examples.
+        known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
+        self._reuse_examples = known and not training["annotating_components"]
+        self._examples = StreamedExamples(nlp, files) if files else KeptExamples(nlp, self._reuse_examples)
+        self._seed = seed
+        self._end_learning_rate_with_training(nlp)
         settings = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
         self.steps_of_last_epoch = 0
         self._nlp = nlp
-        self._seed = seed
         self._settings = settings
         self._optimizer = settings["optimizer"]
         self._step = 0
         self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
-        # Other components, and annotating ones, may change the examples.
-        known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
-        self._reuse_examples = known and not settings["annotating_components"]
-        if self._reuse_examples:
-            examples = [PreparedExample(example.predicted, example.reference) for example in examples]
-        self._examples = examples
 
     def run_epoch(self, number: int) -> float:
         """Update the model with every example once; return the summed loss of the NER. number: from 1."""
@@ -112,7 +177,8 @@ class TrainingLoop:
         Raises BadInput if the state does not fit the pipeline.
         """
         for number in range(1, epochs + 1):  # schedules of rates and batch sizes can only be stepped through
-            for _ in self._batches(number):
+            self.steps_of_last_epoch = 0
+            for _ in self._settings["batcher"](self._examples.lengths(self._seed, number)):
                 self._count_step()
         groups = {
             group: {name.partition("/")[2]: array for name, array in state.items() if name.startswith(f"{group}/")}
@@ -148,7 +214,22 @@ class TrainingLoop:
 
     def _batches(self, number: int) -> Iterator[list[Example]]:
         self.steps_of_last_epoch = 0
-        yield from self._settings["batcher"](_shuffled(self._examples, self._seed, number))
+        yield from self._settings["batcher"](self._examples.epoch(self._seed, number))
+
+    def _end_learning_rate_with_training(self, nlp: Language) -> None:
+        """Let a linear decay of the learning rate reach 0 with the last update, in the pipeline's config.
+
+        The number of updates follows from the order of the examples, whose lengths fill the batches.
+        """
+        config = nlp.config
+        training = config["training"]
+        rate = training["optimizer"].get("learn_rate")
+        if not (isinstance(rate, dict) and rate.get("@schedules") == LINEAR_DECAY):
+            return
+        batcher = registry.resolve({"batcher": config.interpolate()["training"]["batcher"]})["batcher"]
+        epochs = range(1, training["max_epochs"] + 1)
+        rate["total_steps"] = sum(1 for n in epochs for _ in batcher(self._examples.lengths(self._seed, n)))
+        nlp.config = config
 
     def _count_step(self) -> None:
         self._optimizer.step_schedules()
@@ -156,26 +237,8 @@ class TrainingLoop:
         self.steps_of_last_epoch += 1
 
 
-def _shuffled(examples: list[Example], seed: int, epoch: int) -> list[Example]:
-    """Seed everything for an epoch, and return the examples in its order."""
-    fix_random_seed(random.Random(f"{seed} {epoch}").getrandbits(32))
-    return random.sample(examples, len(examples))
-
-
-def _end_learning_rate_with_training(nlp: Language, examples: list[Example], seed: int) -> None:
-    """Let a linear decay of the learning rate reach 0 with the last update, in the pipeline's config.
-
-    The number of updates follows from the order of the examples, whose lengths fill the batches.
-    """
-    config = nlp.config
-    training = config["training"]
-    rate = training["optimizer"].get("learn_rate")
-    if not (isinstance(rate, dict) and rate.get("@schedules") == LINEAR_DECAY):
-        return
-    batcher = registry.resolve({"batcher": config.interpolate()["training"]["batcher"]})["batcher"]
-    epochs = range(1, training["max_epochs"] + 1)
-    rate["total_steps"] = sum(1 for number in epochs for _ in batcher(_shuffled(examples, seed, number)))
-    nlp.config = config
+def _epoch_seed(seed: int, number: int) -> int:
+    return random.Random(f"{seed} {number}").getrandbits(32)
 
 
 def weights_of(nlp: Language) -> dict[str, NDArray[Any]]:
