@@ -2,10 +2,11 @@
 
 Trains each named variant of our config in a new process and prints a table: the dev F1 of the best epoch, the test F1
 if asked for, the time of the updates per epoch as CPU time, and the size of the model. A variant is a change or several
-joined by `+`, in VARIANTS.
+joined by `+`, in VARIANTS and PARAMETERS.
 """
 
 import argparse
+import copy
 import json
 import statistics
 import subprocess
@@ -96,7 +97,7 @@ def config_of(variant: str, start: str, folder: Path) -> str:
             *parts, name = dotted.split(".")
             for part in parts:
                 section = section[part]
-            section[name] = dict(value) if isinstance(value, dict) else value
+            section[name] = copy.deepcopy(value)
     file = folder / "variant.cfg"
     config.to_disk(file)
     return str(file)
