@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 STEPS = Path(__file__).resolve().parents[1] / "steps"
@@ -107,10 +108,9 @@ def train(variant: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Train a variant in this process, and return what the table shows."""
     corpus = read_corpus(arguments.train, arguments.test, arguments.lang)
     sentences = corpus.train[: arguments.limit or None]
-    parameters = {"drop_rate": 0.2, "lr": 0.001, "batch_size": 1000}
+    parameters: dict[str, Any] = {"drop_rate": 0.2, "lr": 0.001, "batch_size": 1000}
     for name in variant.split("+"):
         parameters |= PARAMETERS.get(name, {})
-    parameters["batch_size"] = int(parameters["batch_size"])
     run_epoch: Callable[[loop.TrainingLoop, int], float] = loop.TrainingLoop.run_epoch
     seconds: list[float] = []
 
