@@ -32,6 +32,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "model_name": "",
         "config": "",
         "vectors": "",
+        "embeddings": "",
         "init": "",
         "resume": "",
         "log_text": "yes",

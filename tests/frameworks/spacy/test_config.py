@@ -1,5 +1,6 @@
 """Configs are checked before anything is trained."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import spacy
 from spacy.cli import init_config
 from twinner.errors import BadInput
-from twinner.frameworks.spacy.config import OUR_CONFIG, config_language, training_config
+from twinner.frameworks.spacy.config import OUR_CONFIG, SMALL_CONFIG, config_language, training_config
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 
 
@@ -110,12 +111,15 @@ def test_vectors_parameter_overrides_a_configs_vectors(tmp_path: Path) -> None:
     assert config_for(str(file), vectors=others).interpolate()["initialize"]["vectors"] == others
 
 
-def test_config_language_a_config_or_auto(tmp_path: Path) -> None:
+def test_config_language_a_config_or_auto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init_config(lang="de", pipeline=["ner"]).to_disk(tmp_path / "mine.cfg")
     assert config_language(str(tmp_path / "mine.cfg")) == "de"
     (tmp_path / "none.cfg").write_text("[nlp\n", encoding="utf-8")
     assert config_language(str(tmp_path / "none.cfg")) == "auto"
     assert config_language("nowhere.cfg") == "auto"
+    monkeypatch.chdir(tmp_path)
+    init_config(lang="de", pipeline=["ner"]).to_disk("small")
+    assert (config_language("small"), config_language("./small")) == ("auto", "de")
 
 
 def test_warns_about_vectors_of_another_language(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
@@ -144,3 +148,45 @@ def test_rejects_init_together_with_config_or_vectors() -> None:
     for name, value in (("config", "my.cfg"), ("vectors", "en_md")):
         expected = f"{name} and init are both given; leave {name} empty: init brings its own"
         assert error_for(**{"config": "", name: value}, init="x") == expected
+
+
+def test_small_is_a_config_of_the_step() -> None:
+    small = config_for("small")
+    assert small["components"]["tok2vec"]["model"]["encode"]["width"] == 96
+    assert small["training"]["optimizer"]["learn_rate"] == 0.001
+    assert config_for(str(SMALL_CONFIG)) == small
+
+
+def test_says_that_a_file_named_small_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = config_for("small")
+    file = Path("small")
+    file.write_text(OUR_CONFIG.read_text(encoding="utf-8").replace("hidden_width = 64", "hidden_width = 17"))
+    expected = f"config=small is spacy_train's own small config, not the file 'small' in {tmp_path}; write ./small for"
+    with pytest.warns(UserWarning, match=re.escape(expected)):
+        assert config_for("small") == small
+    assert config_for("./small")["components"]["ner"]["model"]["hidden_width"] == 17
+
+
+@pytest.mark.parametrize("config", ["", "small"])
+def test_vectors_are_part_of_the_embeddings_of_both_configs(config: str, tmp_path: Path) -> None:
+    nlp = spacy.blank("xx")
+    nlp.vocab.set_vector("Ulm", np.array([1, 2, 3], dtype="float32"))
+    nlp.to_disk(tmp_path / "vectors")
+    embed = config_for(config, vectors=str(tmp_path / "vectors"))["components"]["tok2vec"]["model"]["embed"]
+    assert embed["include_static_vectors"] is True
+
+
+def test_parameters_keep_the_schedules_of_a_config(tmp_path: Path) -> None:
+    config = init_config(lang="xx", pipeline=["ner"])
+    decay = {"@schedules": "warmup_linear.v1", "warmup_steps": 3, "total_steps": 9, "initial_rate": 0.5}
+    config["training"]["optimizer"]["learn_rate"] = decay
+    growth = {"@schedules": "compounding.v1", "start": 5, "stop": 6, "compound": 1.5}
+    config["training"]["batcher"]["size"] = growth
+    config.to_disk(tmp_path / "mine.cfg")
+    paths = {"train": Path("train.spacy"), "dev": Path("dev.spacy")}
+    sizes = {"@schedules": "compounding.v1", "start": 100, "stop": 700, "compound": 1.001}
+    overrides = {"training.optimizer.learn_rate": 0.002, "training.batcher.size": sizes}
+    training = training_config(overrides, paths, str(tmp_path / "mine.cfg"))["training"]
+    assert training["optimizer"]["learn_rate"] == decay | {"initial_rate": 0.002}
+    assert training["batcher"]["size"] == sizes | {"compound": 1.5}

@@ -13,13 +13,17 @@ import numpy as np
 import pytest
 import spacy
 from spacy.cli import init_config
-from spacy.util import registry
+from spacy.training import Corpus as SpacyCorpus
+from spacy.training.initialize import init_nlp
+from spacy.util import load_config, registry
 from thinc.api import Model, Shim
 from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch
+from twinner.frameworks.spacy import trainer
 from twinner.frameworks.spacy.checkpoint import Checkpoint
-from twinner.frameworks.spacy.config import OUR_CONFIG
+from twinner.frameworks.spacy.config import OUR_CONFIG, SMALL_CONFIG
+from twinner.frameworks.spacy.loop import StreamedExamples
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 
 STEPS = Path(__file__).resolve().parents[3] / "steps"
@@ -208,6 +212,29 @@ def test_updates_equal_spacys_own(corpus: Corpus, tmp_path: Path) -> None:
     assert curves(train(corpus)[1]) == curves(train(corpus, config=config)[1])
 
 
+@registry.callbacks("tests.learning_rates.v1")
+def record_learning_rates(file: str) -> Callable[[Any, dict[str, int]], None]:
+    def record(nlp: Any, step: dict[str, int]) -> None:
+        rate = nlp.config["training"]["optimizer"]["learn_rate"]
+        with Path(file).open("a", encoding="utf-8") as lines:
+            lines.write(f"{step['step']} {rate['total_steps']} {rate['initial_rate']}\n")
+
+    return record
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_learning_rate_reaches_zero_with_the_last_update(epochs: int, corpus: Corpus, tmp_path: Path) -> None:
+    config = load_config(SMALL_CONFIG)
+    decay = {"@schedules": "warmup_linear.v1", "warmup_steps": 0, "total_steps": 1, "initial_rate": 1.0}
+    config["training"]["optimizer"]["learn_rate"] = decay
+    config["training"]["before_update"] = {"@callbacks": "tests.learning_rates.v1", "file": str(tmp_path / "rates")}
+    config.to_disk(tmp_path / "decaying.cfg")
+    train(corpus, size=110, epochs=epochs, lr=0.003, config=str(tmp_path / "decaying.cfg"))
+    updates = [line.split() for line in (tmp_path / "rates").read_text(encoding="utf-8").splitlines()]
+    assert len(updates) > 3
+    assert updates == [[str(step), str(len(updates)), "0.003"] for step in range(len(updates))]
+
+
 def test_init_continues_training(corpus: Corpus, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
     with trainer_with(epochs=3, lr=0.01) as trainer:
@@ -230,9 +257,10 @@ def test_init_continues_training(corpus: Corpus, tmp_path: Path) -> None:
     )
 
 
-def test_spacy_trains_the_logged_config_on_the_logged_data(corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", ["", "small"])
+def test_spacy_trains_the_logged_config_on_the_logged_data(config: str, corpus: Corpus, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
-    with trainer_with(epochs=6, lr=0.01, patience=5) as trainer:
+    with trainer_with(epochs=6, lr=0.01, patience=5, config=config) as trainer:
         best = trainer.train(corpus.train, corpus.dev, epochs.append)
         trainer.save(tmp_path)
     command = [sys.executable, "-m", "spacy", "train", "config.cfg", "--output", "out"]
@@ -269,20 +297,74 @@ def test_model_keeps_no_strings_of_dev_and_test(log_text: bool, corpus: Corpus, 
     assert strings == strings_after(corpus.train[:10], corpus.train[:10])
 
 
-def test_resumes_from_a_checkpoint(corpus: Corpus, checkpoint: Checkpoint) -> None:
-    whole = train(corpus, epochs=5)
+@pytest.mark.parametrize("config", ["", "small"])
+def test_resumes_from_a_checkpoint(config: str, corpus: Corpus, checkpoint: Checkpoint) -> None:
+    whole = train(corpus, epochs=5, config=config)
 
     def stop_after_two(epoch: Epoch) -> None:
         if epoch.number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint)
-    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint)
+        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint, config=config)
+    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint, config=config)
     state = checkpoint.load()
     assert state is not None
     assert curves(state.epochs) == curves(whole[1])
     assert (best, curves(epochs), predicted) == (whole[0], curves(whole[1])[2:], whole[2])
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stream every corpus, from files so small that it takes several buffers."""
+    monkeypatch.setattr(trainer, "STREAMED_WORDS", 0)
+    monkeypatch.setattr(trainer, "PART", 5)
+
+
+@pytest.mark.usefixtures("streamed")
+def test_streamed_training_repeats_and_resumes(
+    corpus: Corpus, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, again, other = train(corpus), train(corpus), train(corpus, seed=1)
+    words = sum(len(sentence.tokens) for sentence in corpus.train[:60])
+    assert f"{words:,} training words (more than 0): read anew from disk each epoch\n" in capsys.readouterr().out
+    assert (curves(whole[1]), whole[2]) == (curves(again[1]), again[2])
+    assert curves(whole[1]) != curves(other[1])
+
+    def stop(epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, on_epoch=stop, checkpoint=checkpoint)
+    _, epochs, predicted = train(corpus, checkpoint=checkpoint)
+    assert (curves(epochs), predicted) == (curves(whole[1])[1:], whole[2])
+
+
+@pytest.mark.usefixtures("streamed")
+def test_streamed_epochs_hold_every_example_once_in_another_order(corpus: Corpus, tmp_path: Path) -> None:
+    with trainer_with() as training:
+        parts = training._write_corpora(corpus.train[:52], corpus.dev)
+        assert len(parts) == 11
+        nlp = init_nlp(training._config)
+        examples = StreamedExamples(nlp, parts)
+        first, again, second = ([e.text for e in examples.epoch(0, number)] for number in (1, 1, 2))
+        lengths = [len(length) for length in examples.lengths(0, 2)]
+    assert first == again != second
+    assert sorted(first) == sorted(second) == sorted(" ".join(s.tokens) + " " for s in corpus.train[:52])
+    assert lengths == [len(text.split()) for text in second]
+
+
+@pytest.mark.usefixtures("streamed")
+def test_spacy_trains_the_logged_parts_of_a_streamed_corpus(corpus: Corpus, tmp_path: Path) -> None:
+    with trainer_with(epochs=1) as training:
+        training.train(corpus.train[:12], corpus.dev, ignore)
+        training.save(tmp_path)
+    config = load_config(tmp_path / "config.cfg")
+    assert config["paths"]["train"] == "data/spacy/train"
+    examples = list(SpacyCorpus(tmp_path / "data/spacy/train")(spacy.blank("xx")))
+    assert [[token.text for token in each.reference] for each in examples] == [
+        list(s.tokens) for s in corpus.train[:12]
+    ]
 
 
 def test_rejects_the_checkpoint_of_another_config(corpus: Corpus, checkpoint: Checkpoint, tmp_path: Path) -> None:

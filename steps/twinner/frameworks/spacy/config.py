@@ -15,6 +15,10 @@ from twinner.frameworks.spacy.encoder import WITH_ENCODER
 from twinner.frameworks.spacy.vectors import vectors_folder
 
 OUR_CONFIG = Path(__file__).with_name("default.cfg")
+SMALL_CONFIG = Path(__file__).with_name("small.cfg")  # `config=small`
+SMALL = "small"
+LINEAR_DECAY = "warmup_linear.v1"  # a schedule of learning rates
+GROWTH = "compounding.v1"  # a schedule of batch sizes
 READER = "spacy.Corpus.v1"
 
 
@@ -28,11 +32,14 @@ def training_config(
 ) -> Config:
     """Return the complete config to train, after the checks of `spacy debug config`.
 
-    overrides: values by dotted name, such as `training.dropout`. paths: where the corpora `train` and `dev` will be.
-    config: a user's file, used instead of ours. vectors: `en_md`, a package or a folder. init: a folder with a spaCy
-    model, whose pipeline is trained further. embeddings: an encoder's name, for our config or one with the same layers.
+    overrides: values by dotted name, such as `training.dropout`; that of the learning rate is the peak of a schedule
+    `warmup_linear.v1`, and batch sizes of a schedule `compounding.v1` keep its growth. paths: where the corpora `train`
+    and `dev` will be. config: `small` or a user's file, used instead of our default. vectors: `en_md`, a package or a
+    folder. init: a folder with a spaCy model, whose pipeline is trained further. embeddings: an encoder's name, for our
+    configs or one with the same layers.
     Raises BadInput for a config that spaCy can't build or that trains no NER, for vectors or a model that can't be had,
-    and for init together with what it brings itself. Warns about vectors of another language.
+    and for init together with what it brings itself. Warns about vectors of another language, and about a file `small`
+    that is not used.
     """
     if init and (given := "config" if config else "vectors" if vectors else "embeddings" if embeddings else ""):
         raise BadInput(f"{given} and init are both given", f"leave {given} empty: init brings its own")
@@ -41,7 +48,7 @@ def training_config(
         if init
         else None
     )
-    file = Path(init, "config.cfg") if init else Path(config) if config else OUR_CONFIG
+    file = Path(init, "config.cfg") if init else _config_file(config)
     if not file.is_file():
         raise BadInput(
             f"the config {str(file)!r} is not a file", "name a spaCy config, as `spacy init config` writes it"
@@ -56,7 +63,7 @@ def training_config(
             folder = vectors_folder(vectors)
             filled["paths"]["vectors"] = filled["initialize"]["vectors"] = folder
             _check_vectors(vectors, folder, filled["nlp"]["lang"])
-            if file == OUR_CONFIG:
+            if file in (OUR_CONFIG, SMALL_CONFIG):
                 _set_value(filled, "components.tok2vec.model.embed.include_static_vectors", True)
         if embeddings:
             _add_encoder(filled, embeddings, file)
@@ -79,11 +86,22 @@ def training_config(
 
 
 def config_language(config: str) -> str:
-    """Return the language of a spaCy config, such as `de`; `auto` if it can't be read (`training_config` says why)."""
+    """Return the language of a user's config, such as `de`; `auto` if it can't be read (`training_config` says why)."""
+    if config == SMALL:  # a config of ours has the language of the corpus
+        return "auto"
     try:
         return str(load_config(config).interpolate()["nlp"]["lang"])
     except Exception:
         return "auto"
+
+
+def _config_file(config: str) -> Path:
+    if config != SMALL:
+        return Path(config) if config else OUR_CONFIG
+    if Path(config).exists():
+        problem = f"config={SMALL} is spacy_train's own small config, not the file {SMALL!r} in {Path.cwd()}"
+        warnings.warn(f"{problem}; write ./{SMALL} for the file", UserWarning, stacklevel=3)
+    return SMALL_CONFIG
 
 
 def _set_value(config: Config, dotted_name: str, value: object) -> None:
@@ -91,6 +109,11 @@ def _set_value(config: Config, dotted_name: str, value: object) -> None:
     *sections, name = dotted_name.split(".")
     for part in sections:
         section = section.setdefault(part, {})
+    schedule = old.get("@schedules") if isinstance(old := section.get(name), dict) else None
+    if schedule == LINEAR_DECAY:
+        section, name = old, "initial_rate"
+    elif schedule == GROWTH and isinstance(value, dict):
+        value = value | {"compound": old["compound"]}
     section[name] = value
 
 

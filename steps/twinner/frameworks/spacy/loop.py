@@ -4,14 +4,16 @@ spaCy's own loop counts steps: it evaluates between epochs, not after each, and 
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
 from spacy.util import registry, resolve_dot_names
@@ -19,10 +21,98 @@ from thinc.api import Model, fix_random_seed, get_current_ops
 from thinc.backends import get_array_ops
 
 from twinner.errors import BadInput
+from twinner.frameworks.spacy.config import LINEAR_DECAY
 
+BUFFERED = 4  # files of streamed examples in memory at a time
 UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
 MOMENTS = ("mom1", "mom2", "averages")  # arrays of the optimizer, by layer and parameter
 COUNTS = ("nr_update", "last_seen")  # whole numbers of the optimizer, by layer and parameter
+
+
+class PreparedExample(Example):  # type: ignore[misc]
+    """An example whose tokens and annotations do not change, so that they are aligned once, not at every update."""
+
+    def __init__(self, predicted: Doc, reference: Doc) -> None:
+        super().__init__(predicted, reference)
+        self._ner: tuple[list[Span], list[str | None]] | None = None
+        self._whole: list[Span] | None = None
+
+    def get_aligned_ents_and_ner(self) -> tuple[list[Span], list[str | None]]:
+        """Return the entities and the BILUO tags of the predicted tokens."""
+        if self._ner is None:
+            self._ner = super().get_aligned_ents_and_ner()
+        return self._ner
+
+    def get_aligned_spans_x2y(self, x_spans: list[Span], allow_overlap: bool = False) -> list[Span]:
+        """Return the spans of the reference; spaCy asks again and again for the whole of it."""
+        if len(x_spans) != 1 or len(x_spans[0]) != len(self):
+            spans: list[Span] = super().get_aligned_spans_x2y(x_spans, allow_overlap)
+            return spans
+        if self._whole is None:
+            self._whole = super().get_aligned_spans_x2y(x_spans, allow_overlap)
+        return self._whole
+
+
+class KeptExamples:
+    """The training examples, read once and kept in memory."""
+
+    def __init__(self, nlp: Language, prepare: bool) -> None:
+        """Read the examples from where the config says; prepare: they will not change."""
+        config = nlp.config.interpolate()
+        (read,) = resolve_dot_names(config, [config["training"]["train_corpus"]])
+        self._examples: list[Example] = list(read(nlp))
+        if prepare:
+            self._examples = [PreparedExample(each.predicted, each.reference) for each in self._examples]
+        self._places = range(len(self._examples))
+
+    def epoch(self, seed: int, number: int) -> Iterator[Example]:
+        """Seed everything for an epoch, and yield the examples in its order."""
+        fix_random_seed(_epoch_seed(seed, number))
+        yield from (self._examples[place] for place in random.sample(self._places, len(self._places)))
+
+    def lengths(self, seed: int, number: int) -> Iterator[range]:
+        """Yield a range as long as each example in words, in the order of an epoch."""
+        order = random.Random(_epoch_seed(seed, number)).sample(self._places, len(self._places))
+        yield from (range(len(self._examples[place])) for place in order)
+
+
+class StreamedExamples:
+    """Training examples that are read anew each epoch: its order is that of files and, within a few files, of examples.
+
+    Memory is bounded by the size of `BUFFERED` files.
+    """
+
+    def __init__(self, nlp: Language, files: Sequence[Path]) -> None:
+        """files: parts of the training corpus in spaCy's format; the config's reader reads each."""
+        self._nlp = nlp
+        self._files = files
+        self._lengths = [[len(example) for example in self._read(file)] for file in files]
+
+    def epoch(self, seed: int, number: int) -> Iterator[Example]:
+        """Seed everything for an epoch, and yield the examples in its order."""
+        fix_random_seed(_epoch_seed(seed, number))
+        for files, order in self._orders(seed, number):
+            examples = [example for file in files for example in self._read(self._files[file])]
+            yield from (examples[place] for place in order)
+
+    def lengths(self, seed: int, number: int) -> Iterator[range]:
+        """Yield a range as long as each example in words, in the order of an epoch."""
+        for files, order in self._orders(seed, number):
+            lengths = [length for file in files for length in self._lengths[file]]
+            yield from (range(lengths[place]) for place in order)
+
+    def _orders(self, seed: int, number: int) -> Iterator[tuple[list[int], list[int]]]:
+        order = random.Random(_epoch_seed(seed, number))  # not the shared one, which the updates use as well
+        files = order.sample(range(len(self._files)), len(self._files))
+        for start in range(0, len(files), BUFFERED):
+            buffered = files[start : start + BUFFERED]
+            size = sum(len(self._lengths[file]) for file in buffered)
+            yield buffered, order.sample(range(size), size)
+
+    def _read(self, file: Path) -> Iterator[Example]:
+        name = self._nlp.config["training"]["train_corpus"].removeprefix("corpora.")
+        section = self._nlp.config.interpolate()["corpora"][name] | {"path": str(file)}
+        yield from registry.resolve({"reader": section})["reader"](self._nlp)
 
 
 class TrainingLoop:
@@ -32,22 +122,27 @@ class TrainingLoop:
     state, the seed and its number alone: these are all that a resumed training needs.
     """
 
-    def __init__(self, nlp: Language, seed: int) -> None:
-        """Read the training examples and make the optimizer and the batcher as the pipeline's config says."""
+    def __init__(self, nlp: Language, seed: int, files: Sequence[Path] = ()) -> None:
+        """Make the training examples, the optimizer and the batcher as the pipeline's config says.
+
+        files: the training corpus in parts, in spaCy's format, to be read anew each epoch, a few at a time; without
+        files the examples are read once, from where the config says.
+        """
         config = nlp.config.interpolate()
-        settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
-        (read_examples,) = resolve_dot_names(config, [settings["train_corpus"]])
-        self.steps_of_last_epoch = 0
-        self._nlp = nlp
-        self._seed = seed
-        self._settings = settings
-        self._optimizer = settings["optimizer"]
-        self._examples = list(read_examples(nlp))
-        self._step = 0
-        self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
+        training = config["training"]
         # Other components, and annotating ones, may change the examples.
         known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
-        self._reuse_examples = known and not settings["annotating_components"]
+        self._reuse_examples = known and not training["annotating_components"]
+        self._examples = StreamedExamples(nlp, files) if files else KeptExamples(nlp, self._reuse_examples)
+        self._seed = seed
+        self._end_learning_rate_with_training(nlp)
+        settings = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
+        self.steps_of_last_epoch = 0
+        self._nlp = nlp
+        self._settings = settings
+        self._optimizer = settings["optimizer"]
+        self._step = 0
+        self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
 
     def run_epoch(self, number: int) -> float:
         """Update the model with every example once; return the summed loss of the NER. number: from 1."""
@@ -82,7 +177,8 @@ class TrainingLoop:
         Raises BadInput if the state does not fit the pipeline.
         """
         for number in range(1, epochs + 1):  # schedules of rates and batch sizes can only be stepped through
-            for _ in self._batches(number):
+            self.steps_of_last_epoch = 0
+            for _ in self._settings["batcher"](self._examples.lengths(self._seed, number)):
                 self._count_step()
         groups = {
             group: {name.partition("/")[2]: array for name, array in state.items() if name.startswith(f"{group}/")}
@@ -117,15 +213,32 @@ class TrainingLoop:
             )
 
     def _batches(self, number: int) -> Iterator[list[Example]]:
-        fix_random_seed(random.Random(f"{self._seed} {number}").getrandbits(32))
         self.steps_of_last_epoch = 0
-        shuffled = random.sample(self._examples, len(self._examples))
-        yield from self._settings["batcher"](shuffled)
+        yield from self._settings["batcher"](self._examples.epoch(self._seed, number))
+
+    def _end_learning_rate_with_training(self, nlp: Language) -> None:
+        """Let a linear decay of the learning rate reach 0 with the last update, in the pipeline's config.
+
+        The number of updates follows from the order of the examples, whose lengths fill the batches.
+        """
+        config = nlp.config
+        training = config["training"]
+        rate = training["optimizer"].get("learn_rate")
+        if not (isinstance(rate, dict) and rate.get("@schedules") == LINEAR_DECAY):
+            return
+        batcher = registry.resolve({"batcher": config.interpolate()["training"]["batcher"]})["batcher"]
+        epochs = range(1, training["max_epochs"] + 1)
+        rate["total_steps"] = sum(1 for n in epochs for _ in batcher(self._examples.lengths(self._seed, n)))
+        nlp.config = config
 
     def _count_step(self) -> None:
         self._optimizer.step_schedules()
         self._step += 1
         self.steps_of_last_epoch += 1
+
+
+def _epoch_seed(seed: int, number: int) -> int:
+    return random.Random(f"{seed} {number}").getrandbits(32)
 
 
 def weights_of(nlp: Language) -> dict[str, NDArray[Any]]:

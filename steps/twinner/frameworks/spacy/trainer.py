@@ -26,13 +26,15 @@ from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
-from twinner.frameworks.spacy.config import training_config
+from twinner.frameworks.spacy.config import GROWTH, training_config
 from twinner.frameworks.spacy.encoder import encoder_of, known_vectors
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
 from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
 from twinner.temporary import remove_folder, temporary_folder
 
 DATA = "data/spacy"  # the logged corpora, relative to the logged config
+STREAMED_WORDS = 1_000_000  # training words beyond which they are read anew each epoch; they take about 1 kB each
+PART = 2500  # sentences in a file of a corpus that is read anew
 
 
 @contextmanager
@@ -122,21 +124,25 @@ class SpacyTrainer:
         Raises BadInput for labels unknown to the `init` model and for a checkpoint of another config.
         """
         self._sample = reload_sample(train, dev)
-        for split, sentences in (("train", train), ("dev", dev)):
-            write_corpus(sentences, self._corpora[split])
+        parts = self._write_corpora(train, dev)
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
         if self._vectors == EN_MD:  # the model has them by now; the path of the cache is of no use elsewhere
             nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
         with self._known_vectors(nlp, (*train, *dev)):
-            return self._run_epochs(nlp, train, dev, on_epoch)
+            return self._run_epochs(nlp, parts, train, dev, on_epoch)
 
     def _run_epochs(
-        self, nlp: Language, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]
+        self,
+        nlp: Language,
+        parts: Sequence[Path],
+        train: Sequence[Sentence],
+        dev: Sequence[Sentence],
+        on_epoch: Callable[[Epoch], None],
     ) -> int:
         labels = {label for sentence in train for _, _, label in sentence.entities}
         _check_labels(nlp, labels)
-        loop = TrainingLoop(nlp, self._seed)
+        loop = TrainingLoop(nlp, self._seed, parts)
         config = _without_folders(nlp, self._work, self._init)
         epochs: list[Epoch] = []
         best, best_f1, best_weights = 0, -1.0, {}
@@ -179,15 +185,16 @@ class SpacyTrainer:
         """
         nlp = self._trained
         config = nlp.config.copy()
-        config["paths"] |= {split: f"{DATA}/{split}.spacy" for split in self._corpora}
+        config["paths"] |= {split: f"{DATA}/{place.name}" for split, place in self._corpora.items()}
         steps = self._steps_per_epoch
         config["training"] |= {"eval_frequency": steps, "patience": self._patience * steps}
         nlp.config = config
         config.to_disk(folder / "config.cfg")
         if self._log_text:
             (folder / DATA).mkdir(parents=True, exist_ok=True)
-            for split, file in self._corpora.items():
-                shutil.copyfile(file, folder / DATA / f"{split}.spacy")
+            for place in self._corpora.values():
+                copy = shutil.copytree if place.is_dir() else shutil.copyfile
+                copy(place, folder / DATA / place.name)
         nlp.to_disk(self._work / "model")
 
     @fast_matrix_products()
@@ -237,6 +244,23 @@ class SpacyTrainer:
         with known_vectors(nlp, vectors):
             yield
 
+    def _write_corpora(self, train: Sequence[Sentence], dev: Sequence[Sentence]) -> list[Path]:
+        """Write both in spaCy's format; return the parts of train if it is to be read anew each epoch."""
+        write_corpus(dev, self._corpora["dev"])
+        words = sum(len(sentence.tokens) for sentence in train)
+        if words <= STREAMED_WORDS or self._config["corpora"]["train"].get("limit"):
+            write_corpus(train, self._corpora["train"])
+            return []
+        print(f"{words:,} training words (more than {STREAMED_WORDS:,}): read anew from disk each epoch")
+        folder = self._corpora["train"] = self._work / "train"
+        self._config["paths"]["train"] = str(folder)
+        folder.mkdir()
+        parts = []
+        for start in range(0, len(train), PART):
+            parts.append(folder / f"{start:09}.spacy")
+            write_corpus(train[start : start + PART], parts[-1])
+        return parts
+
     @property
     def _trained(self) -> Language:
         if self._nlp is None:
@@ -279,7 +303,7 @@ def _save(checkpoint: Checkpoint, state: State) -> None:
 
 
 def _batch_size_schedule(stop: int) -> dict[str, object]:
-    return {"@schedules": "compounding.v1", "start": min(100, stop), "stop": stop, "compound": 1.001}
+    return {"@schedules": GROWTH, "start": min(100, stop), "stop": stop, "compound": 1.001}
 
 
 def _tags(doc: Doc) -> tuple[str, ...]:
