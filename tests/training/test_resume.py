@@ -200,7 +200,7 @@ def test_rejects_a_run_that_is_still_training(here: Place) -> None:
 def test_claims_the_run_before_reading_the_corpus(here: Place, killed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = []
 
-    def resume_elsewhere(*arguments: object) -> None:
+    def resume_elsewhere(**arguments: object) -> None:
         process = here.start(f"--resume={killed}", "--epochs=500")
         try:
             statuses.append(process.wait(timeout=120))

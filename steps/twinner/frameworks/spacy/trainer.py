@@ -96,7 +96,7 @@ class SpacyTrainer:
         self._log_text = log_text
         self._checkpoint = checkpoint
         self._work = temporary_folder("spacy")
-        self._embeddings = Embeddings(open_cache(), self._work / "embeddings")
+        self._embeddings: Embeddings | None = None  # of the pipeline's encoder, if it has one
         self._corpora = {split: self._work / f"{split}.spacy" for split in ("train", "dev")}
         overrides = {
             "system.seed": seed,
@@ -230,7 +230,8 @@ class SpacyTrainer:
 
     def close(self) -> None:
         """Remove the work folder."""
-        self._embeddings.close()
+        if self._embeddings:
+            self._embeddings.close()
         remove_folder(self._work)
 
     @contextmanager
@@ -240,6 +241,7 @@ class SpacyTrainer:
         if encoder is None:
             yield
             return
+        self._embeddings = Embeddings(open_cache(), self._work / "embeddings")
         vectors = vector_file(encoder, [sentence.tokens for sentence in sentences], self._embeddings)
         with known_vectors(nlp, vectors):
             yield
