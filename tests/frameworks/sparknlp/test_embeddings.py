@@ -186,7 +186,7 @@ def test_rejects_a_saved_model_without_embeddings(make: Make, trained: Trained) 
     ("file", "content", "problem"),
     [
         ("config.json", "{", "config.json: this is not JSON; export the model again"),
-        ("config.json", '{"model_type": "gpt2"}', "model_type 'gpt2' is not known; use an encoder of one of albert, bert,"),
+        ("config.json", '{"model_type": "gpt2"}', "model_type 'gpt2' is not known; use an encoder of one of albert,"),
         ("assets/vocab.txt", None, "it can't be loaded"),
     ],
 )
