@@ -24,9 +24,14 @@ PACKAGED: dict[str, tuple[Callable[[], Path], tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class FoundEncoder:
-    """The folder of an export, and what it is, for the record: its name with layers, and its revision or digest."""
+    """An export in a folder.
+
+    name: finds the same files again, without a network too: a model of the hub has its commit in it. description: for
+    the record, the name with its layers, and the commit or a digest.
+    """
 
     folder: Path
+    name: str
     description: str
 
 
@@ -37,13 +42,14 @@ def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
     Errors: BadInput for what can't be had or has no such layers.
     """
     source, layers = (parsed := parse_name(name)).source, parsed.layers
-    version = ""
+    version, pinned = "", name
     if source in PACKAGED:
         find, default = PACKAGED[source]
         folder, layers = find(), layers or default
     elif source.startswith(HUB):
         model = hub_folder(source.removeprefix(HUB), architectures)
         folder, version = model.folder, model.revision
+        pinned = str(EncoderName(f"{source.partition('@')[0]}@{version}", layers))
     else:
         folder = Path(source).expanduser().absolute()
         if not is_export(folder):
@@ -54,17 +60,17 @@ def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
         raise BadInput(f"embeddings={name}: model_type {kind!r} is not known", f"use an encoder of one of {known}")
     if layers and not (folder / MODEL).is_file():
         raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
-    label = EncoderName(source, layers)
-    description = f"{label} {version or digest_of_files(folder)[:16]}"
+    digest = digest_of_files(folder)
+    description = f"{EncoderName(source, layers)} {version or digest[:16]}"
     derives_masks = source not in PACKAGED and (folder / SENTENCEPIECE).is_file() and (folder / MODEL).is_file()
     if layers or derives_masks:
-        folder = _edited(folder, name, layers, derives_masks)
-    return FoundEncoder(folder, description)
+        folder = _edited(folder, digest, name, layers, derives_masks)
+    return FoundEncoder(folder, pinned, description)
 
 
-def _edited(folder: Path, name: str, layers: tuple[int, ...], derives_masks: bool) -> Path:
+def _edited(folder: Path, digest: str, name: str, layers: tuple[int, ...], derives_masks: bool) -> Path:
     """Return an export with other layers as its output, or with masks of its own, from the cache if it is there."""
-    key = f"{digest_of_files(folder)[:32]}-{'+'.join(map(str, layers))}{'-masks' if derives_masks else ''}"
+    key = f"{digest[:32]}-{'+'.join(map(str, layers))}{'-masks' if derives_masks else ''}"
 
     def fill(edited: Path) -> None:
         model = folder / MODEL

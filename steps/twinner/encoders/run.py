@@ -74,7 +74,7 @@ class Encoder:
                 places, window = {}, []
             if pieces:
                 places[number] = len(window)
-                window = window + pieces
+                window += pieces
         if places:
             yield places, window
 

@@ -191,6 +191,8 @@ def test_an_encoder_of_the_hub_is_recorded_with_its_revision(
     settings = {"lang": "xx", "drop_rate": 0.2, "patience": 0, "seed": 0, **QUICK}
     with closing(SpacyTrainer(**settings, embeddings="hf:org/tiny:1+2")) as trainer:
         assert trainer.versions["embeddings"] == f"hf:org/tiny:1+2 {'a' * 40}"
+        config = trainer._config["components"]["tok2vec"]["model"]["embed"]
+        assert config["encoder"] == f"hf:org/tiny@{'a' * 40}:1+2"
         server.stop()  # from here on the cache serves
         trainer.train(corpus.train, corpus.dev, lambda epoch: None)
         encoder = encoder_of(trainer.pipeline())

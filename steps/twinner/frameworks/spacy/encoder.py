@@ -67,6 +67,14 @@ def encoder_vectors(encoder: str) -> Model[list[Doc], list[Floats2d]]:
     )
 
 
+def load_encoder(folder: Path) -> Encoder:
+    """Load the encoder of an export, once in this process. Errors: BadInput if it can't be read."""
+    digest = digest_of_files(folder)
+    if digest not in _encoders:
+        _encoders[digest] = Encoder(folder)
+    return _encoders[digest]
+
+
 def encoder_of(nlp: Language) -> Encoder | None:
     """Return the encoder of a pipeline, if it has one."""
     return next((_encoder(layer) for layer in _layers(nlp)), None)
@@ -97,7 +105,7 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
         folder = find.find_encoder(model.attrs["encoder"], ARCHITECTURES).folder
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         model.attrs["files"] = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-        model.attrs["digest"] = digest_of_files(folder)
+        model.attrs["digest"] = load_encoder(folder).digest
     model.set_dim("nO", _encoder(model).dimension, force=True)
 
 
@@ -118,5 +126,5 @@ def _encoder(model: Model) -> Encoder:
                 file = Path(folder, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            _encoders[digest] = Encoder(Path(folder))
+            return load_encoder(Path(folder))
     return _encoders[digest]

@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 from twinner.corpus import Sentence
 from twinner.encoders.embedding_cache import Embeddings, open_cache
 from twinner.encoders.find import find_encoder
-from twinner.encoders.run import ARCHITECTURES, Encoder
+from twinner.encoders.run import ARCHITECTURES
 from twinner.encoders.vector_file import vector_file
 from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
 from twinner.frameworks.spacy.config import GROWTH, training_config
-from twinner.frameworks.spacy.encoder import encoder_of, known_vectors
+from twinner.frameworks.spacy.encoder import encoder_of, known_vectors, load_encoder
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
 from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
 from twinner.temporary import remove_folder, temporary_folder
@@ -86,7 +86,8 @@ class SpacyTrainer:
         self.versions = {"spacy": spacy.__version__}
         if embeddings:
             found = find_encoder(embeddings, ARCHITECTURES)
-            Encoder(found.folder)  # fail early
+            load_encoder(found.folder)  # fail early
+            embeddings = found.name
             self.versions["embeddings"] = found.description
         self._seed = seed
         self._epochs = epochs

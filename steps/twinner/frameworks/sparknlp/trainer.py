@@ -20,6 +20,7 @@ from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel
 
 from twinner.corpus import Sentence
 from twinner.encoders.embedding_cache import open_cache
+from twinner.encoders.find import FoundEncoder
 from twinner.errors import BadInput
 from twinner.evaluation.scores import token_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
@@ -106,8 +107,7 @@ class SparkNlpTrainer:
     def versions(self) -> Mapping[str, str]:
         """The versions of Spark NLP, PySpark, the session's Java, and an encoder's export."""
         java = self._spark._jvm.java.lang.System.getProperty("java.version")
-        encoder = exported_encoder(self._embeddings)
-        embeddings = {"embeddings": encoder.description} if encoder else {}
+        embeddings = {"embeddings": self._encoder.description} if self._encoder else {}
         return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java, **embeddings}
 
     @_convert_java_errors
@@ -120,7 +120,12 @@ class SparkNlpTrainer:
         """
         spark = self._spark
         embedder = self._embedder = Embedder(
-            spark, self._embeddings, self.lang, self.seed, self._cache, self._work / "embeddings"
+            spark,
+            self._encoder.name if self._encoder else self._embeddings,
+            self.lang,
+            self.seed,
+            self._cache,
+            self._work / "embeddings",
         )
         graph = fitting_graph(spark, train, embedder.dimension)  # fails early: the rest takes long
         graphs = self._work / "graph"
@@ -238,6 +243,11 @@ class SparkNlpTrainer:
         if self._cache is not None:
             self._cache.close()
         remove_folder(self._work)
+
+    @functools.cached_property
+    def _encoder(self) -> FoundEncoder | None:
+        """The encoder's export, looked up once: a branch of a hub may move meanwhile."""
+        return exported_encoder(self._embeddings)
 
     @property
     def _spark(self) -> SparkSession:
