@@ -79,15 +79,6 @@ def assert_equal(found: State | None, expected: State) -> None:
             assert arrays[name].tobytes() == array.tobytes()
 
 
-@pytest.fixture
-def checkpoint() -> Iterator[Checkpoint]:
-    """A claimed checkpoint of `a-run`."""
-    claimed = Checkpoint("a-run")
-    claimed.claim(create=True)
-    yield claimed
-    claimed.release()
-
-
 @contextmanager
 def python(program: str) -> Iterator["subprocess.Popen[str]"]:
     """A process that runs a program, and is killed when the block ends."""

@@ -46,14 +46,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     assert list(folder.iterdir()) == []
 
 
-@pytest.fixture
-def checkpoint() -> Iterator[Checkpoint]:
-    claimed = Checkpoint("a-run")
-    claimed.claim(create=True)
-    yield claimed
-    claimed.release()
-
-
 def trainer_with(**parameters: Any) -> "closing[SpacyTrainer]":
     return closing(SpacyTrainer(**(DEFAULTS | parameters)))
 

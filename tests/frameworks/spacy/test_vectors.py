@@ -2,7 +2,6 @@
 
 import shutil
 import warnings
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -53,14 +52,6 @@ def small_en_md(package_index: PackageIndex, tmp_path: Path, monkeypatch: pytest
 @pytest.fixture(scope="module")
 def corpus(small_corpus: Path) -> Corpus:
     return read_corpus(str(small_corpus))
-
-
-@pytest.fixture
-def checkpoint() -> Iterator[Checkpoint]:
-    claimed = Checkpoint("a-run")
-    claimed.claim(create=True)
-    yield claimed
-    claimed.release()
 
 
 def trainer_with(
