@@ -12,6 +12,7 @@ from thinc.api import Config
 
 from twinner.errors import BadInput
 from twinner.frameworks.spacy.encoder import WITH_ENCODER
+from twinner.frameworks.spacy.rare_words import SECTION, SETTING
 from twinner.frameworks.spacy.vectors import vectors_folder
 
 OUR_CONFIG = Path(__file__).with_name("default.cfg")
@@ -78,6 +79,9 @@ def training_config(
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"not a spaCy config: {reason}", "write one with `spacy init config`", file) from None
+    hidden = filled.get(SECTION, {}).get(SETTING, 0)
+    if not isinstance(hidden, int | float) or hidden < 0:
+        raise BadInput(f"{SECTION}.{SETTING} is {hidden!r}", "set it to a number from 0, which hides no words", file)
     if "ner" not in names:
         raise BadInput(f"the pipeline {names} has no ner", "add the component ner to nlp.pipeline", file)
     if "ner" in frozen:

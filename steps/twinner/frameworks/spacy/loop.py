@@ -4,7 +4,7 @@ spaCy's own loop counts steps: it evaluates between epochs, not after each, and 
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from thinc.backends import get_array_ops
 
 from twinner.errors import BadInput
 from twinner.frameworks.spacy.config import LINEAR_DECAY
+from twinner.frameworks.spacy.rare_words import SECTION, SETTING, RareWords
 
 BUFFERED = 4  # files of streamed examples in memory at a time
 UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
@@ -56,14 +57,16 @@ class PreparedExample(Example):  # type: ignore[misc]
 class KeptExamples:
     """The training examples, read once and kept in memory."""
 
-    def __init__(self, nlp: Language, prepare: bool) -> None:
-        """Read the examples from where the config says; prepare: they will not change."""
+    def __init__(self, nlp: Language, prepare: bool, see: Callable[[Example], None]) -> None:
+        """Read the examples from where the config says; prepare: they will not change. see: gets each of them once."""
         config = nlp.config.interpolate()
         (read,) = resolve_dot_names(config, [config["training"]["train_corpus"]])
         self._examples: list[Example] = list(read(nlp))
         if prepare:
             self._examples = [PreparedExample(each.predicted, each.reference) for each in self._examples]
         self._places = range(len(self._examples))
+        for example in self._examples:
+            see(example)
 
     def epoch(self, seed: int, number: int) -> Iterator[Example]:
         """Seed everything for an epoch, and yield the examples in its order."""
@@ -82,11 +85,16 @@ class StreamedExamples:
     Memory is bounded by the size of `BUFFERED` files.
     """
 
-    def __init__(self, nlp: Language, files: Sequence[Path]) -> None:
-        """files: parts of the training corpus in spaCy's format; the config's reader reads each."""
+    def __init__(self, nlp: Language, files: Sequence[Path], see: Callable[[Example], None]) -> None:
+        """files: parts of the training corpus in spaCy's format, for the config's reader. see: gets each example."""
         self._nlp = nlp
         self._files = files
-        self._lengths = [[len(example) for example in self._read(file)] for file in files]
+        self._lengths: list[list[int]] = []
+        for file in files:
+            self._lengths.append([])
+            for example in self._read(file):
+                see(example)
+                self._lengths[-1].append(len(example))
 
     def epoch(self, seed: int, number: int) -> Iterator[Example]:
         """Seed everything for an epoch, and yield the examples in its order."""
@@ -133,7 +141,9 @@ class TrainingLoop:
         # Other components, and annotating ones, may change the examples.
         known = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names} <= {"tok2vec", "ner"}
         self._reuse_examples = known and not training["annotating_components"]
-        self._examples = StreamedExamples(nlp, files) if files else KeptExamples(nlp, self._reuse_examples)
+        self._rare_words = RareWords(config.get(SECTION, {}).get(SETTING, 0.0))
+        see = self._rare_words.count
+        self._examples = StreamedExamples(nlp, files, see) if files else KeptExamples(nlp, self._reuse_examples, see)
         self._seed = seed
         self._end_learning_rate_with_training(nlp)
         settings = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
@@ -214,7 +224,8 @@ class TrainingLoop:
 
     def _batches(self, number: int) -> Iterator[list[Example]]:
         self.steps_of_last_epoch = 0
-        yield from self._settings["batcher"](self._examples.epoch(self._seed, number))
+        examples = self._examples.epoch(self._seed, number)
+        yield from self._settings["batcher"](self._rare_words.hide(examples, _epoch_seed(self._seed, number)))
 
     def _end_learning_rate_with_training(self, nlp: Language) -> None:
         """Let a linear decay of the learning rate reach 0 with the last update, in the pipeline's config.
