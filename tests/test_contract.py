@@ -75,6 +75,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory, spark_cache: Path) -> C
 frameworks = pytest.mark.parametrize("framework", ["spacy", "sparknlp"])
 
 
+@pytest.mark.slow
 def test_main_creates_a_parent_with_three_finished_children(comparison: Comparison) -> None:
     runs = comparison.user.runs()
     assert len(runs) == 4

@@ -69,6 +69,7 @@ def test_git_url_rejects_relative_corpus(git_url: str, user: User) -> None:
     assert "make the path absolute" in run.data.tags["twinner.error"]
 
 
+@pytest.mark.slow
 def test_report_covers_only_runs_in_range(user: User) -> None:
     for drop_rate in ("0.1", ".3", "0.5"):
         # Without `mlflow run`: test_readme.py covers the README's loop, which uses it.

@@ -130,6 +130,7 @@ def test_shows_commands_to_run_loop_report_and_browse() -> None:
         assert any(re.search(pattern, command) for command in found), f"no command in the README matches {pattern}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in commands() if not skip_reason(c) and not health_path(c)])
 def test_command_succeeds(command: str, reader: User, request: pytest.FixtureRequest) -> None:
     cache: Path = request.getfixturevalue("spark_cache") if needs_spark(command) else reader.cache
@@ -181,6 +182,7 @@ def served(command: str, reader: User, cache: Path) -> Iterator[int]:
 SERVERS_OF_README = [c for c in commands() if not skip_reason(c) and health_path(c)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in SERVERS_OF_README if "models serve" not in command])
 def test_server_responds(command: str, reader: User) -> None:
     with served(command, reader, reader.cache):

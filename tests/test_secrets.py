@@ -229,6 +229,7 @@ def arguments(corpus: Path, *more: str) -> Sequence[str]:
     return [f"--corpus={corpus}", "--epochs=1", "--limit=30", *more]
 
 
+@pytest.mark.slow
 def test_no_step_shows_or_stores_the_password_of_the_server(small_corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "user").mkdir()
     (tmp_path / "server").mkdir()

@@ -152,6 +152,7 @@ def test_resumed_run_equals_an_uninterrupted_one(here: Place, monkeypatch: pytes
     assert "finished" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registered", [True, False], ids=["registered", "not yet registered"])
 def test_resume_after_logging_the_model_keeps_that_model(here: Place, registered: bool) -> None:
     name = f"late-{registered}"

@@ -80,6 +80,7 @@ def _workers(page: int) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
     master: str,
     tmp_path: Path,
