@@ -7,14 +7,14 @@ from twinner import cli
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
 from twinner.parameters import check_parameters
 from twinner.spark.session import check_machine, start_session_early
+from twinner.spark.settings import optimized
 from twinner.tracking.store import check_store
 from twinner.training.resume import finished_training, resumed_settings
 from twinner.training.run import Result, train_and_track
 
-TRAINER_SETTINGS = (
-    *("drop_rate", "lr", "epochs", "batch_size", "seed", "embeddings"),
-    *("spark_master", "driver_memory", "spark_conf"),
-)
+TRAINER_SETTINGS = ("drop_rate", "lr", "epochs", "batch_size", "seed", "embeddings")
+SESSION_SETTINGS = ("spark_master", "driver_memory", "spark_conf")
+SMALL = 1_000_000  # bytes: a training on a smaller corpus ends before Java's optimized code has paid off
 
 
 def sparknlp_train(
@@ -49,18 +49,26 @@ def sparknlp_train(
     if resume:
         settings = resumed_settings(sparknlp_train, settings)
         finished = finished_training(resume)
-    spark = [settings[name] for name in ("spark_master", "driver_memory", "spark_conf")]
-    with start_session_early(*spark):  # while the corpus is read
+    session = {name: settings[name] for name in SESSION_SETTINGS}
+    if not _is_small(settings["corpus"]):
+        session["spark_conf"] = optimized(session["spark_conf"])
+    with start_session_early(*session.values()):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
             settings,
             lambda read, _: SparkNlpTrainer(
                 **{name: settings[name] for name in TRAINER_SETTINGS},
+                **session,
                 embedding_cache=settings["embedding_cache"] == "yes",
                 lang=read.lang,
                 finished=finished,
             ),
         )
+
+
+def _is_small(corpus: str) -> bool:
+    file = Path(corpus)
+    return corpus == "demo" or (file.is_file() and file.stat().st_size < SMALL)
 
 
 if __name__ == "__main__":
