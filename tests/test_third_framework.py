@@ -20,6 +20,7 @@ from twinner.frameworks.contract import Epoch, Prediction
 
 class GazetteerTrainer:
     framework = "gazetteer"
+    training_data = "memory"
     versions = {"spacy": spacy.__version__}
     save_options = {}
     requirements = ()
@@ -133,6 +134,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_third_framework_is_trained_tracked_served_and_reported(project: Path, tmp_path: Path) -> None:
     corpus = small_corpus(tmp_path / "corpus")
     (tmp_path / "user").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from twinner.cache import CacheUnusable
-from twinner.encoders.embedding_cache import EmbeddingCache, open_cache
+from twinner.encoders.embedding_cache import EmbeddingCache, Embeddings, open_cache
 from twinner.errors import BadInput
 
 STEPS = Path(__file__).parents[2] / "steps"
@@ -221,3 +221,13 @@ def test_the_limit_is_configurable(
     monkeypatch.setenv("TWINNER_EMBEDDINGS_MB", "lots")
     with pytest.raises(BadInput, match="TWINNER_EMBEDDINGS_MB is 'lots'; set it to a whole number of megabytes"):
         EmbeddingCache(folder)
+
+
+def test_too_small_a_disk_is_told_before_embedding(tmp_path: Path) -> None:
+    def compute(_: Path) -> None:
+        raise AssertionError("computed all the same")
+
+    embeddings = Embeddings(None, tmp_path / "scratch")
+    with pytest.raises(BadInput, match=r"take 1000000000\.0 GB, and the disk of .*scratch has \d+\.\d GB left"):
+        embeddings.get("key", compute, size=10**18)
+    assert not (tmp_path / "scratch" / "key").exists()

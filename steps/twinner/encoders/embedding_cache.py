@@ -29,17 +29,19 @@ class Embeddings:
         self._cache = cache
         self._scratch = scratch
 
-    def get(self, key: str, compute: Callable[[Path], None]) -> Path:
-        """Return the folder that `compute` fills, from the cache if it is there.
+    def get(self, key: str, compute: Callable[[Path], None], size: int = 0) -> Path:
+        """Return the folder that `compute` fills with about `size` bytes, from the cache if it is there.
 
         It is computed in the scratch folder and then moved to the cache, so that a failure of the computation is told
         from one of the cache, which costs nothing but a warning.
+        Raises BadInput if the disk of the scratch folder does not have that many bytes left.
         """
         scratch = self._scratch / key
 
         def compute_in_scratch() -> Path:
             scratch.mkdir(parents=True)
             try:
+                _check_room(scratch, size)
                 compute(scratch)
             except BaseException:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -172,6 +174,16 @@ def open_cache() -> EmbeddingCache | None:
 def warn_of_unusable_cache(error: CacheUnusable) -> None:
     """Warn that embeddings are not kept, and why."""
     warnings.warn(f"embeddings are not kept for later runs: {error}", stacklevel=2)
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise BadInput(
+            f"the embeddings of this corpus take {size / 1e9:.1f} GB, and the disk of {folder.parent} has"
+            f" {free / 1e9:.1f} GB left",
+            "set TMPDIR to a folder on a larger disk, or train on less",
+        )
 
 
 def _limit() -> int:

@@ -1,5 +1,6 @@
 """Vectors of a corpus's sentences in a file, computed once and read as they are needed."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -49,8 +50,9 @@ def vector_file(encoder: Encoder, sentences: Iterable[Tokens], embeddings: Embed
     unique = sorted(set(sentences))
     key = digest_of(VERSION, onnxruntime.__version__, encoder.digest, unique)
 
+    shape = (sum(map(len, unique)), encoder.dimension)
+
     def compute(folder: Path) -> None:
-        shape = (sum(map(len, unique)), encoder.dimension)
         rows = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
         place = 0
         with tqdm(total=len(unique), unit="sentence", desc="embedding") as bar:
@@ -61,4 +63,4 @@ def vector_file(encoder: Encoder, sentences: Iterable[Tokens], embeddings: Embed
                 bar.update(len(unique[at : at + PART]))
         rows.flush()
 
-    return VectorFile(embeddings.get(key, compute) / "vectors.npy", unique)
+    return VectorFile(embeddings.get(key, compute, size=2 * math.prod(shape)) / "vectors.npy", unique)

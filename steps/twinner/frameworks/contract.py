@@ -42,6 +42,7 @@ class Trainer(Protocol):
     """One training with a framework. The methods are called in the order in which they stand here."""
 
     framework: str  # its key in `FRAMEWORKS`, and the value of the tag twinner.framework
+    training_data: str  # where `train` keeps its examples, `memory` or `disk`; logged as a param
 
     @property
     def versions(self) -> Mapping[str, str]:

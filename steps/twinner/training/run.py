@@ -78,6 +78,7 @@ def train_and_track(
                 epochs, best_epoch, training_time = _train(
                     trainer, train, corpus.dev, settings["epochs"], run, finished
                 )
+            run.log_params({"training_data": trainer.training_data})
             with phase("save"):
                 trainer.save(artifacts)
                 trainer.load(artifacts)

@@ -57,6 +57,7 @@ class SpacyTrainer:
     """Trains the pipeline of a spaCy config; the parameters override the config."""
 
     framework = "spacy"
+    training_data = "memory"
     save_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -254,7 +255,8 @@ class SpacyTrainer:
         if words <= STREAMED_WORDS or self._config["corpora"]["train"].get("limit"):
             write_corpus(train, self._corpora["train"])
             return []
-        print(f"{words:,} training words (more than {STREAMED_WORDS:,}): read anew from disk each epoch")
+        self.training_data = "disk"
+        print(f"{words:,} training words are more than {STREAMED_WORDS:,}: read from disk again in each epoch")
         folder = self._corpora["train"] = self._work / "train"
         self._config["paths"]["train"] = str(folder)
         folder.mkdir()

@@ -118,15 +118,24 @@ class Embedder:
 
     def embedded_file(self, sentences: Sequence[Sentence]) -> str:
         """Return the URI of the Parquet file of `embedded`."""
-        content = [(sentence.text, sentence.tokens, sentence.tags, sentence.starts) for sentence in sentences]
-        key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
-        return spark_path(self._embeddings.get(key, lambda folder: self._embed(sentences, folder)) / "rows")
+        return spark_path(self._embedded_folder(sentences))
+
+    def parts(self, sentences: Sequence[Sentence]) -> list[str]:
+        """Return the URIs of the Parquet files of `embedded_file`: of similar size, always in the same order."""
+        folder = self._embedded_folder(sentences)
+        return [f"{spark_path(folder)}/{part.name}" for part in sorted(folder.glob("part-*"))]
 
     def truncated_tags(self, sentences: Sequence[Sentence]) -> Counter[str]:
         """Count the tags of the tokens without an embedding: those beyond the model's maximum sentence length."""
         rows = self.embedded(sentences).select(F.explode("label.result").alias("tag")).groupBy("tag").count()
         embedded = Counter({row["tag"]: row["count"] for row in rows.collect()})
         return Counter(tag for sentence in sentences for tag in sentence.tags) - embedded
+
+    def _embedded_folder(self, sentences: Sequence[Sentence]) -> Path:
+        content = [(sentence.text, sentence.tokens, sentence.tags, sentence.starts) for sentence in sentences]
+        key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
+        size = 4 * self.dimension * sum(len(sentence.tokens) for sentence in sentences)
+        return self._embeddings.get(key, lambda folder: self._embed(sentences, folder), size) / "rows"
 
     def _train_word2vec(self, train: Sequence[Sentence], folder: Path) -> None:
         approach = (

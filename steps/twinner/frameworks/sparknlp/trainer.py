@@ -15,7 +15,7 @@ import sparknlp
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from sparknlp.annotator import NerConverter, NerDLApproach, NerDLModel
 
 from twinner.corpus import Sentence
@@ -28,6 +28,7 @@ from twinner.frameworks.sparknlp import batches, training_log
 from twinner.frameworks.sparknlp.annotations import collect_predictions, json_lines_frame
 from twinner.frameworks.sparknlp.embeddings import Embedder, check_name, exported_encoder
 from twinner.frameworks.sparknlp.graph import fitting_graph, write_seeded
+from twinner.frameworks.sparknlp.streaming import RowFiles, does_not_fit_in_memory, fit_streamed, rows_memory
 from twinner.frameworks.sparknlp.tokenization import tokenizer_stages, tokens_to_keep_whole
 from twinner.phases import phase
 from twinner.spark.session import check_machine, claim_session, java_cause, spark_path, spark_session, stop_session
@@ -64,6 +65,7 @@ class SparkNlpTrainer:
     """
 
     framework = "sparknlp"
+    training_data = "memory"
 
     def __init__(
         self,
@@ -134,22 +136,22 @@ class SparkNlpTrainer:
 
         self._sample = reload_sample(train, dev)
         self._keep_whole = tokens_to_keep_whole(train)
+        fit = self._fit
+        if does_not_fit_in_memory(spark, [*train, *dev], embedder.dimension):
+            fit = self._fit_streamed
+            self.training_data = "disk"
         embedder.prepare(train)
         truncated = embedder.truncated_tags(dev)
         if self._finished is not None:
             self._trained = NerDLModel.load(spark_path(self._finished / "ner_model"))
             self._log = self._finished / "ner.log"
             return self._follow(lambda: False, truncated, on_epoch)
-        approach = self._approach(graphs, embedder.embedded_file(dev))
+        approach = self._approach(graphs)
         self._log = self._work / "logs" / f"{approach.uid}.log"
-        _seed_scala(spark, self.seed)
-        # NerDLApproach sorts each partition by its first column, `id`: a single one always gives the same order.
-        rows = embedder.embedded(train).coalesce(1).cache()  # read twice
-        training = _TrainingThread(approach, rows)
+        training = _TrainingThread(lambda: fit(approach, train, dev))
         training.start()
         best_epoch = self._follow(training.is_running, truncated, on_epoch)
         self._trained = training.result()
-        rows.unpersist()
         return best_epoch
 
     def _follow(
@@ -257,7 +259,7 @@ class SparkNlpTrainer:
         with phase("session"):
             return spark_session(*self._session_settings)
 
-    def _approach(self, graphs: Path, dev_file: str) -> NerDLApproach:
+    def _approach(self, graphs: Path) -> NerDLApproach:
         return (
             NerDLApproach()
             .setInputCols(["document", "token", "embeddings"])
@@ -271,7 +273,6 @@ class SparkNlpTrainer:
             .setRandomSeed(self.seed)  # orders the sentences; the graph has the other seeds
             .setGraphFolder(str(graphs))
             .setConfigProtoBytes(_tensorflow_settings(self._spark))
-            .setTestDataset(dev_file)
             .setUseBestModel(True)
             .setBestModelMetric("test_micro_f1")  # unknown names are accepted, and keep the last epoch
             .setIncludeConfidence(True)
@@ -280,6 +281,26 @@ class SparkNlpTrainer:
             .setEnableOutputLogs(True)
             .setOutputLogsPath(str(self._work / "logs"))
         )
+
+    def _fit(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> NerDLModel:
+        assert self._embedder is not None
+        approach.setTestDataset(self._embedder.embedded_file(dev))
+        _seed_scala(self._spark, self.seed)
+        # NerDLApproach sorts each partition by its first column, `id`: a single one always gives the same order.
+        rows = self._embedder.embedded(train).coalesce(1).cache()  # read twice
+        try:
+            return approach.fit(rows)
+        finally:
+            rows.unpersist()
+
+    def _fit_streamed(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> NerDLModel:
+        embedder = self._embedder
+        assert embedder is not None
+        train_rows, dev_rows = (
+            RowFiles(self._spark, embedder.parts(sentences), rows_memory(sentences, embedder.dimension))
+            for sentences in (train, dev)
+        )
+        return fit_streamed(approach, train, train_rows, dev_rows, embedder.annotator.getStorageRef())
 
     def _predict_with(self, sentences: Sequence[Sentence], *models: NerDLModel) -> list[list[Prediction]]:
         """Return the predictions of each model, one per sentence."""
@@ -299,16 +320,15 @@ class SparkNlpTrainer:
 class _TrainingThread(threading.Thread):
     """Trains in the background, while the main thread follows the log and can be interrupted by Ctrl-C."""
 
-    def __init__(self, approach: NerDLApproach, rows: DataFrame) -> None:
+    def __init__(self, fit: Callable[[], NerDLModel]) -> None:
         super().__init__(daemon=True)  # Ctrl-C must end the process; stopping the session ends the training
-        self._approach = approach
-        self._rows = rows
+        self._fit = fit
         self._model: NerDLModel | None = None
         self._error: Exception | None = None
 
     def run(self) -> None:
         try:
-            self._model = self._approach.fit(self._rows)
+            self._model = self._fit()
         except Exception as error:
             self._error = error
 
