@@ -82,8 +82,8 @@ def fit_streamed(
 ) -> NerDLModel:
     """Train with the parameters of an approach, write its log, and return the model of the best epoch.
 
-    sentences: those of `train`. dev: evaluated in place of the approach's
-    `testDataset`. storage_ref: identifies the embeddings. The approach's `randomSeed` decides the order of the rows.
+    sentences: those of `train`. dev: evaluated in place of the approach's `testDataset`. storage_ref: identifies the
+    embeddings. The approach's `randomSeed` decides the order of the rows.
     """
     spark = train.spark
     jvm: Any = spark._jvm
@@ -172,7 +172,7 @@ class _Batches:
 
 
 class _Function:
-    """A function without arguments for Scala: it passes on how often it was called before."""
+    """A function without arguments for Scala; `call` gets the number of earlier calls."""
 
     def __init__(self, call: Callable[[int], Any]) -> None:
         self._call = call

@@ -36,6 +36,7 @@ from twinner.spark.settings import check_settings, is_local
 from twinner.temporary import remove_folder, temporary_folder
 
 LR_DECAY = 0.3  # the rate of epoch n is lr / (1 + 0.3 n); with Spark NLP's 0.005 the scores of late epochs still jump
+Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -136,9 +137,7 @@ class SparkNlpTrainer:
 
         self._sample = reload_sample(train, dev)
         self._keep_whole = tokens_to_keep_whole(train)
-        fit = self._fit
         if does_not_fit_in_memory(spark, [*train, *dev], embedder.dimension):
-            fit = self._fit_streamed
             self.training_data = "disk"
         embedder.prepare(train)
         truncated = embedder.truncated_tags(dev)
@@ -148,7 +147,8 @@ class SparkNlpTrainer:
             return self._follow(lambda: False, truncated, on_epoch)
         approach = self._approach(graphs)
         self._log = self._work / "logs" / f"{approach.uid}.log"
-        training = _TrainingThread(lambda: fit(approach, train, dev))
+        prepare = self._in_memory if self.training_data == "memory" else self._on_disk
+        training = _TrainingThread(prepare(approach, train, dev))
         training.start()
         best_epoch = self._follow(training.is_running, truncated, on_epoch)
         self._trained = training.result()
@@ -282,25 +282,31 @@ class SparkNlpTrainer:
             .setOutputLogsPath(str(self._work / "logs"))
         )
 
-    def _fit(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> NerDLModel:
+    def _in_memory(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> Fit:
         assert self._embedder is not None
+        spark = self._spark
         approach.setTestDataset(self._embedder.embedded_file(dev))
-        _seed_scala(self._spark, self.seed)
         # NerDLApproach sorts each partition by its first column, `id`: a single one always gives the same order.
         rows = self._embedder.embedded(train).coalesce(1).cache()  # read twice
-        try:
-            return approach.fit(rows)
-        finally:
-            rows.unpersist()
 
-    def _fit_streamed(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> NerDLModel:
+        def fit() -> NerDLModel:
+            _seed_scala(spark, self.seed)
+            try:
+                return approach.fit(rows)
+            finally:
+                rows.unpersist()
+
+        return fit
+
+    def _on_disk(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> Fit:
         embedder = self._embedder
         assert embedder is not None
         train_rows, dev_rows = (
             RowFiles(self._spark, embedder.parts(sentences), rows_memory(sentences, embedder.dimension))
             for sentences in (train, dev)
         )
-        return fit_streamed(approach, train, train_rows, dev_rows, embedder.annotator.getStorageRef())
+        storage_ref = embedder.annotator.getStorageRef()
+        return lambda: fit_streamed(approach, train, train_rows, dev_rows, storage_ref)
 
     def _predict_with(self, sentences: Sequence[Sentence], *models: NerDLModel) -> list[list[Prediction]]:
         """Return the predictions of each model, one per sentence."""
@@ -320,7 +326,7 @@ class SparkNlpTrainer:
 class _TrainingThread(threading.Thread):
     """Trains in the background, while the main thread follows the log and can be interrupted by Ctrl-C."""
 
-    def __init__(self, fit: Callable[[], NerDLModel]) -> None:
+    def __init__(self, fit: Fit) -> None:
         super().__init__(daemon=True)  # Ctrl-C must end the process; stopping the session ends the training
         self._fit = fit
         self._model: NerDLModel | None = None
