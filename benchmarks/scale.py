@@ -1,8 +1,8 @@
 """How time and memory grow with the corpus: `python benchmarks/scale.py eng.train eng.testa --times 1 4 16 --lang en`.
 
-Trains on a corpus repeated so many times, each in a process of its own, and prints the seconds of each phase and the
-peak memory of the process and its children. Spark NLP embeds every repetition anew; for spaCy, each different sentence
-is embedded once, so the time of that phase does not grow here.
+Trains on 1, 4 and 16 copies of a corpus, each in a process of its own, and prints the seconds of each phase and the
+peak memory of the process and its children. Spark NLP embeds every copy; for spaCy, each distinct sentence is embedded
+once, so the time of that phase does not grow here.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PHASES = ("read", "embed", "train", "infer")
 
 
 def repeated(corpus: Path, times: int, folder: Path) -> Path:
-    """Write a corpus so many times to one file."""
+    """Write copies of a corpus to one file."""
     text = corpus.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
     file = folder / f"{corpus.name}-{times}{corpus.suffix}"
     with file.open("w", encoding="utf-8") as output:

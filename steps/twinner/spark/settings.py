@@ -48,8 +48,8 @@ def brings_spark_nlp(spark_conf: str) -> bool:
 def optimized(spark_conf: str) -> str:
     """Return settings with which Java optimizes its code in full, which pays off in a long training only."""
     settings = _parse_settings(spark_conf)
-    key = "spark.driver.extraJavaOptions"
-    settings[key] = f"-XX:TieredStopAtLevel=4 {settings.get(key, '')}".strip()
+    options = "spark.driver.extraJavaOptions"
+    settings[options] = f"-XX:TieredStopAtLevel=4 {settings.get(options, '')}".strip()
     return shlex.join(f"{key}={value}" for key, value in settings.items())
 
 

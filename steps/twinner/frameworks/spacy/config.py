@@ -1,5 +1,6 @@
 """The spaCy config to train: ours, a user's, or an earlier model's, with the step's parameters filled in."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,7 @@ def training_config(
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"not a spaCy config: {reason}", "write one with `spacy init config`", file) from None
     hidden = filled.get(SECTION, {}).get(SETTING, 0)
-    if not isinstance(hidden, int | float) or hidden < 0:
+    if not (isinstance(hidden, int | float) and 0 <= hidden < math.inf):
         raise BadInput(f"{SECTION}.{SETTING} is {hidden!r}", "set it to a number from 0, which hides no words", file)
     if "ner" not in names:
         raise BadInput(f"the pipeline {names} has no ner", "add the component ner to nlp.pipeline", file)

@@ -25,6 +25,12 @@ BUFFER = 800_000_000  # bytes of collected rows in memory at a time
 HEAP_SHARE = 0.6  # of Java's memory that collected rows may take
 
 
+def seed_scala(spark: SparkSession, seed: int) -> None:
+    """Seed Scala's global random numbers, with which NerDLApproach orders the rows that it has read."""
+    jvm: Any = spark._jvm
+    _module(jvm.scala.util, "Random").setSeed(seed)
+
+
 def rows_memory(sentences: Iterable[Sentence], dimension: int) -> int:
     """Return the bytes of Java's memory that the embedded rows of sentences take when they are collected."""
     return sum(len(sentence.tokens) for sentence in sentences) * (dimension * NUMBER + TOKEN)
@@ -43,7 +49,7 @@ def does_not_fit_in_memory(spark: SparkSession, sentences: Iterable[Sentence], d
     if heap < 2 * BUFFER:
         raise BadInput(
             f"the embedded sentences take {wanted / 1e9:.1f} GB, and Java has {heap / 1e9:.1f} GB of memory:"
-            " too little to read them from disk either",
+            " too little even to read them from disk in parts",
             "give driver_memory=2g or more, or train on less",
         )
     print(
@@ -145,6 +151,7 @@ class _Batches:
     """Makes Scala iterators over batches for the network."""
 
     def __init__(self, spark: SparkSession, label: str, columns: Sequence[str], size: int, seed: int) -> None:
+        self._spark = spark
         self._jvm: Any = spark._jvm
         self._label = label
         self._columns = columns
@@ -166,7 +173,7 @@ class _Batches:
         except Exception as error:
             self.error = error
             raise
-        _module(self._jvm.scala.util, "Random").setSeed(order.getrandbits(32))  # it shuffles the rows
+        seed_scala(self._spark, order.getrandbits(32))
         columns = self._jvm.scala.Predef.wrapRefArray(self._jvm.PythonUtils.toArray(self._columns))
         return self._jvm.com.johnsnowlabs.nlp.annotators.common.NerTagged.iterateOnArray(rows, columns, self._size)
 

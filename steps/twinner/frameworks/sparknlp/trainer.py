@@ -28,7 +28,13 @@ from twinner.frameworks.sparknlp import batches, training_log
 from twinner.frameworks.sparknlp.annotations import collect_predictions, json_lines_frame
 from twinner.frameworks.sparknlp.embeddings import Embedder, check_name, exported_encoder
 from twinner.frameworks.sparknlp.graph import fitting_graph, write_seeded
-from twinner.frameworks.sparknlp.streaming import RowFiles, does_not_fit_in_memory, fit_streamed, rows_memory
+from twinner.frameworks.sparknlp.streaming import (
+    RowFiles,
+    does_not_fit_in_memory,
+    fit_streamed,
+    rows_memory,
+    seed_scala,
+)
 from twinner.frameworks.sparknlp.tokenization import tokenizer_stages, tokens_to_keep_whole
 from twinner.phases import phase
 from twinner.spark.session import check_machine, claim_session, java_cause, spark_path, spark_session, stop_session
@@ -290,7 +296,9 @@ class SparkNlpTrainer:
         rows = self._embedder.embedded(train).coalesce(1).cache()  # read twice
 
         def fit() -> NerDLModel:
-            _seed_scala(spark, self.seed)
+            # NerDLApproach seeds them itself only before the first epoch. By then it has read the data once, in random
+            # order, and numbered tags and characters as it met them; their initial weights depend on these numbers.
+            seed_scala(spark, self.seed)
             try:
                 return approach.fit(rows)
             finally:
@@ -353,15 +361,6 @@ class _TrainingThread(threading.Thread):
         if self._error is not None:
             raise self._error
         return self._model
-
-
-def _seed_scala(spark: SparkSession, seed: int) -> None:
-    """Seed Scala's global random numbers, with which NerDLApproach orders what it reads.
-
-    It seeds them itself only before the first epoch. By then it has read the data once, in random order, and numbered
-    tags and characters as it met them; their initial weights depend on these numbers.
-    """
-    getattr(getattr(spark._jvm.scala.util, "Random$"), "MODULE$").setSeed(seed)
 
 
 def _tensorflow_settings(spark: SparkSession) -> list[int]:
