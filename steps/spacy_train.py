@@ -41,6 +41,8 @@ def spacy_train(
     embeddings: str = "",
     init: str = "",
     resume: str = "",
+    sweep: str = "",
+    reuse: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
 ) -> Result:

@@ -37,6 +37,8 @@ def sparknlp_train(
     spark_conf: str = "",
     embedding_cache: Literal["yes", "no"] = "yes",
     resume: str = "",
+    sweep: str = "",
+    reuse: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
 ) -> Result:

@@ -79,6 +79,8 @@ PARAMETERS = {
     "resume": Parameter("id of a stopped run to continue; all else is taken from it", affects_scores=False),
     "embedding_cache": Parameter("keep a corpus's embeddings for the next run", affects_scores=False),
     "log_text": Parameter("no: log and show nothing that holds text of the corpus", affects_scores=False),
+    "sweep": Parameter("a name for runs that belong together", affects_scores=False),
+    "reuse": Parameter("yes: end at once if an equal run has finished already", affects_scores=False),
     "export": Parameter(
         "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
     ),

@@ -15,9 +15,12 @@ from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.secrets import refuse_secrets
+from twinner.source_code import code_digest
 from twinner.terminal import printable
 from twinner.tracking.address import where_to_look
+from twinner.tracking.read import read_runs
 from twinner.tracking.registry import MODEL_CARD, check_model_name
+from twinner.tracking.reuse import CODE, SWEEP, find_equal_run, remove_joined_run
 from twinner.tracking.store import check_store
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
@@ -58,7 +61,11 @@ def train_and_track(
     check_store()
     check_model_name(settings["model_name"])
     export = check_export(settings["export"])
+    wants_equal = settings.get("reuse") == "yes" and not settings.get("resume")
+    if wants_equal and (equal := find_equal_run(step, settings, _read(settings))):
+        return _reuse(equal)
     keep_text = settings["log_text"] == "yes"
+    sweep = settings.get("sweep", "")
     with (
         timed_phases() as phases,
         tracked_run(step, settings.get("resume", ""), keep_text, in_background=True) as run,
@@ -70,6 +77,7 @@ def train_and_track(
             corpus = _read(settings)
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, training_size=len(train))
+        run.set_tags({CODE: code_digest(), **({SWEEP: sweep} if sweep else {})})
         _print_sample(corpus, train)
         trainer = make_trainer(corpus, run.run_id)
         try:
@@ -113,6 +121,14 @@ def train_and_track(
             trainer.close()
         _print_summary(run, settings["model_name"] or run.model_uri, corpus, len(train), metrics, evaluation, phases)
     return Result(run.run_id, epochs, metrics, dev_scores, evaluation.metrics)
+
+
+def _reuse(run_id: str) -> Result:
+    """Say that an equal run has finished, and return its result; epochs and scores by split are left to its run."""
+    remove_joined_run()
+    metrics = read_runs([run_id])[run_id].metrics
+    print(f"nothing to train: run {run_id} is equal, with a test F1 of {metrics['test_f1']:.4f}")
+    return Result(run_id, (), metrics, {}, {})
 
 
 def _read(settings: Mapping[str, Any]) -> Corpus:
