@@ -15,8 +15,8 @@ def first(train_small: Train) -> Result:
     return train_small(epochs=1, sweep="loop", reuse="yes")
 
 
-def trained_again(train_small: Train, first: Result, **changes: Any) -> bool:
-    return train_small(**({"epochs": 1, "sweep": "loop", "reuse": "yes"} | changes)).run_id != first.run_id
+def trained_again(train_small: Train, **changes: Any) -> bool:
+    return bool(train_small(**({"epochs": 1, "sweep": "loop", "reuse": "yes"} | changes)).epochs)
 
 
 def test_an_equal_run_is_not_trained_again(
@@ -30,27 +30,25 @@ def test_an_equal_run_is_not_trained_again(
 
 @pytest.mark.parametrize("changes", [{"lr": 0.004}, {"seed": 1}, {"limit": 50}, {"sweep": "other"}, {"reuse": "no"}])
 def test_another_setting_is_trained(changes: dict[str, Any], first: Result, train_small: Train) -> None:
-    assert trained_again(train_small, first, **changes)
+    assert trained_again(train_small, **changes)
 
 
 def test_another_corpus_is_trained(first: Result, train_small: Train, small_corpus: Path, tmp_path: Path) -> None:
     for split in small_corpus.iterdir():
         text = split.read_text(encoding="utf-8")
         (tmp_path / split.name).write_text(text, encoding="utf-8")
-    assert not trained_again(train_small, first, corpus=str(tmp_path))  # a copy
+    assert not trained_again(train_small, corpus=str(tmp_path))  # a copy
     train = tmp_path / "train.conll"
     train.write_text(train.read_text(encoding="utf-8").replace("B-PER", "B-LOC", 1), encoding="utf-8")
-    assert trained_again(train_small, first, corpus=str(tmp_path))
+    assert trained_again(train_small, corpus=str(tmp_path))
 
 
 def test_other_code_is_trained(first: Result, train_small: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reuse, "code_digest", lambda: "0" * 16)
-    assert trained_again(train_small, first)
+    assert trained_again(train_small)
 
 
-def test_the_run_that_mlflow_made_is_removed(
-    first: Result, train_small: Train, own_store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_run_that_mlflow_made_is_removed(own_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = mlflow.MlflowClient(own_store)
     made = client.create_run("0").info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", made)
