@@ -1,14 +1,9 @@
 """Train with both frameworks and compare them: child runs of one parent, as `mlflow run .` starts them."""
 
-import os
-import sys
 from pathlib import Path
 
 from twinner import cli
 from twinner.errors import BadInput
-from twinner.spark.jars import check_platform
-from twinner.tracking.store import check_store
-from twinner.tracking.write import tracked_run
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Enough for the demo corpus; together the two trainings take about 3 minutes on 2 cores.
@@ -23,10 +18,12 @@ def main(corpus: str = "demo", drop_rate: str = "", epochs: str = "", lr: str = 
     Errors: ChildFailed if a child run fails.
     """
     settings = locals()
+
+    from twinner.tracking.store import check_store
+    from twinner.tracking.write import tracked_run
+
     check_store()
     given = {name: value for name, value in settings.items() if value}
-    # The children run in this environment, which may not be activated: its `python` must come first.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with tracked_run("main") as run:
         run.log_params(settings)
         trainings = [run.start_child(PROJECT, step, QUICK[step] | given) for step in _steps_for_this_machine()]
@@ -34,6 +31,8 @@ def main(corpus: str = "demo", drop_rate: str = "", epochs: str = "", lr: str = 
 
 
 def _steps_for_this_machine() -> list[str]:
+    from twinner.spark.jars import check_platform
+
     try:
         check_platform()
     except BadInput as error:

@@ -1,14 +1,13 @@
 """Give the alias `champion` to the best version of a registered model, if it beats the present champion."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from twinner import cli
 from twinner.errors import BadInput, Failure
 from twinner.parameters import check_parameters
-from twinner.promotion import Decision, decide, find_candidates, show
-from twinner.tracking.registry import CHAMPION, PREVIOUS, RegisteredModel, move_aliases, read_registered_model
-from twinner.tracking.store import check_store
-from twinner.tracking.write import tracked_run
+
+if TYPE_CHECKING:
+    from twinner.tracking.registry import RegisteredModel
 
 YesNo = Literal["yes", "no"]
 
@@ -38,6 +37,12 @@ def promote(
         raise BadInput("reason is given, but force is not", "give force=yes too, or leave reason out")
     if force == rollback == "yes":
         raise BadInput("force and rollback are both yes", "give one of them")
+
+    from twinner.promotion import Decision, decide, find_candidates, show
+    from twinner.tracking.registry import CHAMPION, PREVIOUS, move_aliases, read_registered_model
+    from twinner.tracking.store import check_store
+    from twinner.tracking.write import tracked_run
+
     check_store()
     with tracked_run("promote") as run:
         run.log_params(settings)
@@ -73,8 +78,10 @@ def promote(
             print(decision.why)
 
 
-def _roll_back(model: RegisteredModel, dry_run: bool) -> None:
+def _roll_back(model: "RegisteredModel", dry_run: bool) -> None:
     """Exchange the aliases of the champion and of the version before it."""
+    from twinner.tracking.registry import CHAMPION, PREVIOUS, move_aliases
+
     champion, previous = model.version(CHAMPION), model.version(PREVIOUS)
     if previous is None:
         problem = f"the registered model {model.name!r} has no version with the alias {PREVIOUS}"

@@ -1,12 +1,11 @@
 """Compare training runs on one page: which won, by how much, and how all of them did."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from twinner import cli
-from twinner.report import Report, Selection, build_report, check_output, write_output
-from twinner.tracking.address import where_to_look
-from twinner.tracking.store import check_store
-from twinner.tracking.write import tracked_run
+
+if TYPE_CHECKING:
+    from twinner.report import Report
 
 
 def report(
@@ -18,7 +17,7 @@ def report(
     metric: str = "test_f1",
     log_text: Literal["yes", "no"] = "yes",
     output: str = "",
-) -> Report:
+) -> "Report":
     """Report on the training runs in MLflow: one HTML page, logged as the artifact `report.html`.
 
     drop_rate, epochs, lr: select runs by a value, `0.1,0.3` or a range `0.1:0.3`; empty: all. experiments:
@@ -28,6 +27,12 @@ def report(
     Raises BadInput if there is no run to report, the store does not answer, or a file cannot be written.
     """
     settings = locals()
+
+    from twinner.report import Selection, build_report, check_output, write_output
+    from twinner.tracking.address import where_to_look
+    from twinner.tracking.store import check_store
+    from twinner.tracking.write import tracked_run
+
     check_output(output)
     check_store()
     with tracked_run("report") as run:

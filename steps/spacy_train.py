@@ -3,20 +3,13 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from twinner import cli
-from twinner.corpus import Corpus
-from twinner.frameworks.contract import Epoch
-from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
-from twinner.frameworks.spacy.config import config_language
-from twinner.frameworks.spacy.trainer import SpacyTrainer
 from twinner.parameters import check_parameters
-from twinner.temporary import remove_folder, temporary_folder
-from twinner.tracking.registry import download_model
-from twinner.tracking.store import check_store
-from twinner.training.resume import resumed_settings
-from twinner.training.run import Result, train_and_track
+
+if TYPE_CHECKING:
+    from twinner.training.result import Result
 
 TRAINER_SETTINGS = ("drop_rate", "epochs", "lr", "batch_size", "patience", "seed", "config", "vectors", "embeddings")
 
@@ -45,10 +38,28 @@ def spacy_train(
     reuse: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
-) -> Result:
+) -> "Result":
     """Train a spaCy NER pipeline and track it in MLflow."""
     settings = locals()
     check_parameters(settings)
+
+    # Imports take seconds: help, refused values and reused results don't wait for those that they don't need.
+    from twinner.training.reuse import reused_result
+
+    if result := reused_result("spacy_train", settings):
+        return result
+
+    from twinner.corpus import Corpus
+    from twinner.frameworks.contract import Epoch
+    from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resumed_checkpoint
+    from twinner.frameworks.spacy.config import config_language
+    from twinner.frameworks.spacy.trainer import SpacyTrainer
+    from twinner.temporary import remove_folder, temporary_folder
+    from twinner.tracking.store import check_store
+    from twinner.training.resume import resumed_settings
+    from twinner.training.run import train_and_track
+    from twinner.training.trial import current_trial
+
     check_store()
     with ExitStack() as stack:
         resumed: Checkpoint | None = None
@@ -68,7 +79,7 @@ def spacy_train(
                 **{name: settings[name] for name in TRAINER_SETTINGS},
                 init=spacy_model(settings["init"], folder) if settings["init"] else "",
                 log_text=settings["log_text"] == "yes",
-                checkpoint=resumed or stack.enter_context(new_checkpoint(run_id)),
+                checkpoint=resumed or stack.enter_context(new_checkpoint(run_id, keep=current_trial() is not None)),
             )
 
         return train_and_track("spacy_train", settings, make_trainer, finished)
@@ -76,6 +87,8 @@ def spacy_train(
 
 def spacy_model(name: str, folder: Path) -> str:
     """Return the local folder of a spaCy model: a model in MLflow is downloaded to `folder`, any other is a folder."""
+    from twinner.tracking.registry import download_model
+
     place = download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
     for part in ("model.spacy", "model/model.spacy"):  # as MLflow and as `export` write it
         if (place / part).is_dir():

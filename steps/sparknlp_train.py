@@ -1,16 +1,15 @@
 """Train Spark NLP's NerDL on a corpus and track it: `python steps/sparknlp_train.py --drop-rate 0.3 --epochs 5`."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from twinner import cli
-from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
 from twinner.parameters import check_parameters
-from twinner.spark.session import check_machine, start_session_early
-from twinner.spark.settings import optimized
-from twinner.tracking.store import check_store
-from twinner.training.resume import finished_training, resumed_settings
-from twinner.training.run import Result, train_and_track
+
+if TYPE_CHECKING:
+    from twinner.training.result import Result
 
 TRAINER_SETTINGS = ("drop_rate", "lr", "epochs", "batch_size", "seed", "embeddings")
 SESSION_SETTINGS = ("spark_master", "driver_memory", "spark_conf")
@@ -41,19 +40,30 @@ def sparknlp_train(
     reuse: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
-) -> Result:
+) -> "Result":
     """Train a Spark NLP NER pipeline and track it in MLflow."""
     settings = locals()
-    check_machine(spark_conf)  # before anything is downloaded
     check_parameters(settings)
+
+    # Imports take seconds: help, refused values and reused results don't wait for those that they don't need.
+    from twinner.training.reuse import reused_result
+
+    if result := reused_result("sparknlp_train", settings):
+        return result
+
+    from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
+    from twinner.spark.session import check_machine, start_session_early
+    from twinner.tracking.store import check_store
+    from twinner.training.resume import finished_training, resumed_settings
+    from twinner.training.run import train_and_track
+
+    check_machine(spark_conf)  # before anything is downloaded
     check_store()  # before Java is started
     finished: Path | None = None
     if resume:
         settings = resumed_settings(sparknlp_train, settings)
         finished = finished_training(resume)
-    session = {name: settings[name] for name in SESSION_SETTINGS}
-    if not _is_small(settings["corpus"]):
-        session["spark_conf"] = optimized(session["spark_conf"])
+    session = _session(settings)
     with start_session_early(*session.values()):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
@@ -66,6 +76,28 @@ def sparknlp_train(
                 finished=finished,
             ),
         )
+
+
+@contextmanager
+def shared(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Keep one Spark session for all trainings in the block; settings: of any of them."""
+    from twinner.spark.session import spark_session, stop_session
+
+    spark_session(*_session(settings).values())
+    try:
+        yield
+    finally:
+        stop_session()
+
+
+def _session(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the Spark session of a training."""
+    from twinner.spark.settings import optimized
+
+    session = {name: settings[name] for name in SESSION_SETTINGS}
+    if not _is_small(settings["corpus"]):
+        session["spark_conf"] = optimized(session["spark_conf"])
+    return session
 
 
 def _is_small(corpus: str) -> bool:

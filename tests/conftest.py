@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from package_index import PackageIndex
 from spacy_train import spacy_train
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 NAMES = ["Anna", "Béla", "Chris", "Dora", "Emil", "Frida", "Georg", "Hana", "Ivo", "Jutta", "Karl", "Lena"]
 PLACES = ["Ulm", "New York", "Köln", "Bad Aibling", "Oslo", "Graz", "San José", "Wien", "Rom", "Sankt Gallen"]

@@ -30,6 +30,17 @@ def runs_of(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]
     return list(client.search_runs([found[0].experiment_id]))
 
 
+@pytest.mark.parametrize("step", ["main", "spacy_train", "sparknlp_train", "report", "sweep", "promote", "sync"])
+def test_help_waits_for_no_library(step: str) -> None:
+    heavy = "mlflow spacy pyspark sparknlp pandas numpy sklearn matplotlib sqlalchemy optuna"
+    code = f"import sys, {step}; from twinner import cli; cli.exit_status({step}.{step}, ['--help'])"
+    code += f"; print('imported:', *(name for name in '{heavy}'.split() if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=STEPS, stdout=subprocess.PIPE, text=True, check=True)
+    help_text, _, imported = done.stdout.partition("imported:")
+    assert "Usage:" in help_text
+    assert imported.split() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

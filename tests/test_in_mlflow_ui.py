@@ -12,7 +12,7 @@ from promote import promote
 from report import report
 from servers import mlflow_server  # type: ignore[import-not-found]
 from spacy_train import spacy_train
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 pytestmark = pytest.mark.slow
 

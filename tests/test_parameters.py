@@ -72,6 +72,19 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "log_text": "yes",
         "output": "",
     },
+    "sweep": {
+        "step": "spacy_train",
+        "space": "",
+        "trials": 20,
+        "sampler": "tpe",
+        "prune": "yes",
+        "seeds": 1,
+        "objective": "best_dev_f1",
+        "jobs": "auto",
+        "timeout": 0,
+        "seed": 0,
+        "name": "",
+    },
     "promote": {
         "model_name": "",
         "max_drop": 0.02,
@@ -95,7 +108,8 @@ def step_function(step: str) -> Callable[..., Any]:
 
 
 def defaults_of(step: str) -> dict[str, Any]:
-    return {name: parameter.default for name, parameter in inspect.signature(step_function(step)).parameters.items()}
+    parameters = inspect.signature(step_function(step)).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -98,7 +98,8 @@ def shorten(command: str, folder: Path) -> str:
 def _shorten_mlflow_run(command: str, corpus: Path) -> str:
     command = re.sub(r"(?<=mlflow run )\S*(://|git@)\S*", ".", command)
     command = re.sub(r"\s--env-manager[ =]\S+", "", command) + " --env-manager local"
-    trains = re.search(r"-e \w+_train\b", command)
+    command = re.sub(r"\btrials=\d+", "trials=2", command)
+    trains = re.search(r"-e (\w+_train|sweep)\b", command)
     if (trains or " -e " not in command) and "epochs=" not in command:
         command += " -P epochs=1"
     if " -e " not in command and "corpus=" not in command:  # main takes no limit

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from twinner.frameworks import FRAMEWORKS
 from twinner.serving import REQUIREMENTS
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 TEXTS = [
     "In Bad Aibling traf Béla niemanden .",

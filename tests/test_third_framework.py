@@ -79,7 +79,7 @@ from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.gazetteer.trainer import GazetteerTrainer
-from twinner.training.run import Result, train_and_track
+from twinner.training.result import Result, train_and_track
 
 
 def gazetteer_train(

@@ -8,18 +8,17 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from twinner.cores import take_free_share
 from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
 from twinner.secrets import mask_output, mask_secrets, refuse_secrets
 from twinner.terminal import one_line, replace_unencodable_output
-from twinner.tracking.reasons import StoreUnusable
-from twinner.tracking.write import fail_joined_run
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 SHORT_OPTIONS = {"drop_rate": "-d", "epochs": "-i"}  # those of the script of the blog post
@@ -27,9 +26,7 @@ SHORT_OPTIONS = {"drop_rate": "-d", "epochs": "-i"}  # those of the script of th
 
 def run(step: Callable[..., object]) -> None:
     """Run a step with the arguments of this process, and exit with its status."""
-    replace_unencodable_output()
-    mask_output()
-    _silence_libraries()
+    prepare_process()
     # A scheduler's SIGTERM ends a run as Ctrl-C does: KILLED, with nothing left behind.
     interrupt = _Interrupt()
     signal.signal(signal.SIGTERM, interrupt)
@@ -44,12 +41,20 @@ def run(step: Callable[..., object]) -> None:
     sys.exit(status)
 
 
+def prepare_process() -> None:
+    """Set up a process for a step: what it prints can be printed, holds no secret, and comes from us."""
+    replace_unencodable_output()
+    mask_output()
+    _silence_libraries()
+
+
 def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
     """Run a step with these arguments and return its exit status; a failure prints one line to stderr.
 
     If the step failed before it opened its run, the run that `mlflow run` started this process in is marked FAILED.
     """
     try:
+        take_free_share()  # before any library starts its threads
         command(step).main(list(arguments), prog_name=f"{step.__name__}.py", standalone_mode=False)
     except click.exceptions.Exit as leave:
         return int(leave.exit_code)
@@ -58,20 +63,19 @@ def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
         message = " ".join(message.split())
         if isinstance(error, click.ClickException):
             message += f" See: python steps/{step.__name__}.py --help"
-        if not isinstance(error, StoreUnusable):
-            fail_joined_run(message)
+        _fail_joined_run(message, error)
         _print_error(message, error)
         return BAD_INPUT
     except (KeyboardInterrupt, click.Abort) as error:
-        fail_joined_run("interrupted", status="KILLED")
+        _fail_joined_run("interrupted", error, status="KILLED")
         print("; ".join(["interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return INTERRUPTED
     except Failure as error:
-        fail_joined_run(str(error))
+        _fail_joined_run(str(error), error)
         _print_error(str(error), error)
         return FAILED
     except Exception as error:
-        fail_joined_run(f"{type(error).__name__}: {error}")
+        _fail_joined_run(f"{type(error).__name__}: {error}", error)
         print(mask_secrets(traceback.format_exc()), end="", file=sys.stderr)
         return FAILED
     return DONE
@@ -82,10 +86,15 @@ def command(step: Callable[..., object]) -> click.Command:
 
     def run_step(**values: Any) -> None:
         refuse_secrets(values)
-        step(**values)
+        step(**{name: value for name, value in values.items() if value is not None})
 
     options: list[click.Parameter] = []
-    for name, parameter in inspect.signature(step).parameters.items():
+    parameters = inspect.signature(step).parameters
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # passed on to another step
+            others = [other for other in PARAMETERS if other not in parameters]
+            options += [click.Option([f"--{other.replace('_', '-')}", other], hidden=True) for other in others]
+            continue
         flags = [f"--{name.replace('_', '-')}", *([SHORT_OPTIONS[name]] if name in SHORT_OPTIONS else [])]
         options.append(
             click.Option(
@@ -106,6 +115,15 @@ def command(step: Callable[..., object]) -> click.Command:
             "token_normalize_func": lambda token: token.replace("_", "-"),
         },
     )
+
+
+def parse(step: Callable[..., object], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the typed values of all parameters of a step, where some are given as text.
+
+    Raises click.UsageError for values of another type.
+    """
+    arguments = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    return dict(command(step).make_context(step.__name__, arguments).params)
 
 
 class _Interrupt:
@@ -143,6 +161,17 @@ def _click_type(annotation: Any) -> Any:
     return click.Choice(get_args(annotation)) if get_origin(annotation) is Literal else annotation
 
 
+def _fail_joined_run(message: str, error: BaseException, status: str = "FAILED") -> None:
+    """End the run that `mlflow run` made for this process, if it is still open and the store answers."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return
+    from twinner.tracking.reasons import StoreUnusable  # imports MLflow, which takes seconds
+    from twinner.tracking.write import fail_joined_run
+
+    if not isinstance(error, StoreUnusable):
+        fail_joined_run(message, status=status)
+
+
 def _print_error(message: str, error: Exception) -> None:
     print(one_line(mask_secrets("; ".join([f"error: {message}", *getattr(error, "__notes__", [])]))), file=sys.stderr)
 
@@ -150,6 +179,7 @@ def _print_error(message: str, error: Exception) -> None:
 def _silence_libraries() -> None:
     """Show our warnings once, in one line each, and silence the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # read when MLflow is imported, which is later
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a step prints where to look itself
     shown: set[str] = set()
 
@@ -159,7 +189,7 @@ def _silence_libraries() -> None:
             print(one_line(f"warning: {message}"), file=sys.stderr)
 
     warnings.showwarning = show  # type: ignore[assignment]
-    for name in ("mlflow", "alembic", "py4j", "pyspark", "spacy"):
+    for name in ("alembic", "py4j", "pyspark", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs errors with a traceback, then raises
     # py4j logs each broken call of Java with a traceback, besides raising it.

@@ -84,6 +84,16 @@ PARAMETERS = {
     "export": Parameter(
         "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
     ),
+    "step": Parameter("the training step to sweep: spacy_train or sparknlp_train"),
+    "space": Parameter("what to try: drop_rate=0.1:0.5 lr=1e-4:1e-2:log epochs=5,10 embeddings=word2vec,minilm"),
+    "trials": Parameter("settings to try; all of them in a grid", **_at_least(1)),
+    "sampler": Parameter("how settings are chosen: by what the trials so far say, at random, or all in order"),
+    "prune": Parameter("yes: stop trials that are behind the others"),
+    "seeds": Parameter("trainings of each setting, with as many seeds; their mean counts", **_at_least(1)),
+    "objective": Parameter("the score on dev to maximize: best_dev_f1, best_dev_precision or best_dev_recall"),
+    "jobs": Parameter("trainings at once; auto: one a core, as far as memory allows"),
+    "timeout": Parameter("seconds after which no more trial is begun; 0: none", **_at_least(0)),
+    "name": Parameter("names the sweep; a stopped one of that name is continued"),
     "experiments": Parameter("experiments to cover, by name or id, separated by commas; empty: the current one"),
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
     "metric": Parameter("the metric to rank the runs by"),

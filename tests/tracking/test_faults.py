@@ -28,7 +28,7 @@ from sync import sync
 from twinner.errors import Undelivered
 from twinner.frameworks.contract import Epoch
 from twinner.tracking.write import TrackedRun
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from twinner.evaluation.scores import sentence_counts
 from twinner.evaluation.significance import f1_interval
 from twinner.frameworks.contract import Prediction
 from twinner.training.card import model_card
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 SETTINGS = {"model_name": "", "corpus": "c", "drop_rate": 0.2, "config": "", "export": "/out", "seed": 0}
 METRICS = {

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from twinner.errors import BadInput, Failure
 from twinner.training.export import MANIFEST, check_export, export_results
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sync import sync
 from twinner.errors import BadInput
 from twinner.training import run as training
 from twinner.training.outputs import write_outputs
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
 REFUSE_ALL = "CREATE TRIGGER refuse BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'full'); END"

@@ -4,8 +4,8 @@ from typing import Any
 
 import mlflow
 import pytest
-from twinner.tracking import reuse
-from twinner.training.run import Result
+from twinner.tracking import equal_runs
+from twinner.training.result import Result
 
 Train = Callable[..., Result]
 
@@ -44,7 +44,7 @@ def test_another_corpus_is_trained(first: Result, train_small: Train, small_corp
 
 
 def test_other_code_is_trained(first: Result, train_small: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reuse, "code_digest", lambda: "0" * 16)
+    monkeypatch.setattr(equal_runs, "code_digest", lambda: "0" * 16)
     assert trained_again(train_small)
 
 
@@ -54,6 +54,6 @@ def test_the_run_that_mlflow_made_is_removed(own_store: str, monkeypatch: pytest
     monkeypatch.setenv("MLFLOW_RUN_ID", made)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", own_store)
     mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-    reuse.remove_joined_run()
+    equal_runs.remove_joined_run()
     assert client.get_run(made).info.lifecycle_stage == "deleted"
     assert client.get_run(made).info.status == "FINISHED"

@@ -9,7 +9,7 @@ import pytest
 from mlflow.entities import Run
 from spacy.tokens import Doc
 from twinner.corpus import entities_of, read_corpus
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 EPOCHS = 3
 EPOCH_METRICS = {

@@ -12,7 +12,7 @@ import pytest
 from spacy.cli import init_config
 from spacy_train import spacy_model, spacy_train
 from twinner.errors import BadInput
-from twinner.training.run import Result
+from twinner.training.result import Result
 
 Train = Callable[..., Result]
 STEP = Path(__file__).resolve().parents[2] / "steps" / "spacy_train.py"

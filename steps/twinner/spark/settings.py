@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from twinner.cache import CacheUnusable, cache_folder, writable_cache_folder
+from twinner.cores import job_count
 from twinner.errors import BadInput
 from twinner.spark.jars import spark_jars
 from twinner.spark.java import trust_options
@@ -141,10 +142,13 @@ def _cluster(jars: list[Path]) -> dict[str, str]:
 
 
 def _memory(driver_memory: str) -> int:
-    """Return the bytes of Java's heap; auto: half of the memory (TensorFlow needs its share), at most 16 GiB."""
+    """Return the bytes of Java's heap; auto: half of the memory (TensorFlow needs its share), at most 16 GiB.
+
+    Several trainings at once share that half.
+    """
     total = _machine_memory()
     if driver_memory.strip().lower() == "auto":
-        return max(LEAST_MEMORY, min(total // 2, 16 << 30))
+        return max(LEAST_MEMORY, min(total // 2 // job_count(), 16 << 30))
     match = re.fullmatch(r"(\d+)([mgt])b?", driver_memory.strip().lower())
     if match is None:
         raise BadInput(f"driver_memory {driver_memory!r} is not a size", "give a size such as 4g or 3500m, or auto")

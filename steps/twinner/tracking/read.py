@@ -24,6 +24,7 @@ from twinner.frameworks import FRAMEWORKS
 from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
+from twinner.tracking.tags import TESTED
 
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
@@ -278,6 +279,7 @@ def check_metric(runs: Sequence[Run], metric: str) -> None:
 def unfinished_run(run_id: str, step: str) -> dict[str, str]:
     """Return the params of a run of this step that can be resumed, as the store spells them.
 
+    A trial of a sweep, finished on dev, can be: it is then scored on test.
     Errors: BadInput for a run that is unknown, deleted, finished, or of another step.
     """
     given = f"resume={run_id}"
@@ -293,7 +295,7 @@ def unfinished_run(run_id: str, step: str) -> dict[str, str]:
         raise BadInput(f"{given}: that is a run of {of_step}", f"give a run of {step}")
     if run.info.lifecycle_stage == "deleted":
         raise BadInput(f"{given}: that run is deleted", "restore it, or leave resume empty")
-    if run.info.status == "FINISHED":
+    if run.info.status == "FINISHED" and run.data.tags.get(TESTED) != "no":
         raise BadInput(f"{given}: that run is finished", "continue from its model with init, or leave resume empty")
     return dict(run.data.params)
 

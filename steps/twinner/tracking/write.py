@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -45,7 +46,8 @@ class TrackedRun:
     def __init__(self, step: str, resume: str = "", in_background: bool = False) -> None:
         """Open the run that `mlflow run` made for this process, else a new one, nested if another run is open.
 
-        resume: the id of a run to reopen instead. `log_corpus` reopens it, so that a refused corpus leaves it as it is.
+        resume: the id of a run to reopen instead. `log_corpus` or `reopen` sets it going again, so that a
+        refused corpus leaves it as it is.
         The run that `mlflow run` made gets a tag with that id, and ends as the resumed run does. in_background: send
         what is logged at once, rather than at the end of the run.
         Errors: BadInput if the store does not answer, or if another process is at the resumed run.
@@ -102,6 +104,12 @@ class TrackedRun:
             self.journal.add("params", new)
         self._logged_params |= params.keys()
 
+    def reopen(self) -> None:
+        """Set a resumed run going again in the store; nothing happens to a new one."""
+        if not self._is_open:
+            self.journal.add("reopened", self.run_id)
+            self._is_open = True
+
     def log_corpus(self, corpus: Corpus, training_size: int) -> None:
         """Log the sizes, digests and datasets of a corpus; training_size: the training sentences in use.
 
@@ -109,8 +117,7 @@ class TrackedRun:
         """
         if self._resumed:
             self._check_digests(corpus)
-            self.journal.add("reopened", self.run_id)
-            self._is_open = True
+            self.reopen()
         self.log_params({"training_size": training_size, "dev_size": len(corpus.dev), "test_size": len(corpus.test)})
         self.set_tags(
             {
@@ -174,6 +181,8 @@ class TrackedRun:
         Errors: ChildFailed, with the words of the child's tag `twinner.error`.
         """
         os.environ[PARENT] = self.run_id
+        # It runs in this environment, which may not be activated: its `python` must come first.
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         try:
             child = mlflow.projects.run(
                 str(project),

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
 
 from twinner import serving
-from twinner.corpus import Corpus, Sentence, read_corpus
+from twinner.corpus import Corpus, Sentence
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.parameters import check_parameters
@@ -18,32 +17,18 @@ from twinner.secrets import refuse_secrets
 from twinner.source_code import code_digest
 from twinner.terminal import printable
 from twinner.tracking.address import where_to_look
-from twinner.tracking.read import read_runs
 from twinner.tracking.registry import MODEL_CARD, check_model_name
-from twinner.tracking.reuse import CODE, SWEEP, find_equal_run, remove_joined_run
 from twinner.tracking.store import check_store
+from twinner.tracking.tags import CODE, PRUNED, SWEEP, TESTED
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
 from twinner.training.memory import PeakMemory
 from twinner.training.outputs import write_outputs
+from twinner.training.result import Result
+from twinner.training.trial import Pruned, current_trial, read_corpus_of
 
 MakeTrainer = Callable[[Corpus, str], Trainer]  # from the corpus and the id of the run
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a training returns.
-
-    run_id: MLflow's id of its run. epochs: all of them, from the first. metrics: the final metrics as they were logged.
-    dev_scores, test_scores: the scores of the model of the best epoch, as `twinner.evaluation` names them.
-    """
-
-    run_id: str
-    epochs: Sequence[Epoch]
-    metrics: Mapping[str, float]
-    dev_scores: Mapping[str, float]
-    test_scores: Mapping[str, float]
 
 
 def train_and_track(
@@ -61,9 +46,6 @@ def train_and_track(
     check_store()
     check_model_name(settings["model_name"])
     export = check_export(settings["export"])
-    wants_equal = settings.get("reuse") == "yes" and not settings.get("resume")
-    if wants_equal and (equal := find_equal_run(step, settings, _read(settings))):
-        return _reuse(equal)
     keep_text = settings["log_text"] == "yes"
     sweep = settings.get("sweep", "")
     with (
@@ -74,7 +56,7 @@ def train_and_track(
         run.log_params(settings)
         artifacts, model = run.journal.artifacts, run.journal.model
         with phase("read"):
-            corpus = _read(settings)
+            corpus = read_corpus_of(settings)
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, training_size=len(train))
         run.set_tags({CODE: code_digest(), **({SWEEP: sweep} if sweep else {})})
@@ -93,18 +75,25 @@ def train_and_track(
                 run.journal.add("trained", best_epoch)
             with phase("infer"):
                 dev_scores = _dev_scores(trainer, corpus, epochs[best_epoch - 1], run)
+                metrics = {
+                    **{f"best_{name}": dev_scores[name] for name in ("dev_precision", "dev_recall", "dev_f1")},
+                    "best_epoch": float(best_epoch),
+                    "training_time": training_time,
+                    "train_words_per_second": _words(train) * len(epochs) / sum(each.update_seconds for each in epochs),
+                    "peak_memory_mb": memory.megabytes,
+                }
+                if current_trial():
+                    run.set_tags({TESTED: "no"})
+                    run.log_metrics(metrics, 0)  # those of results belong to a model, too
+                    return Result(run.run_id, epochs, metrics, dev_scores, {})
                 predictions, test_time = _timed_predictions(trainer, corpus.test)
             with phase("evaluate"):
                 evaluation, tokenized_otherwise = _evaluate(trainer, train, corpus, predictions)
                 title = f"{trainer.framework} on {corpus.name}"
                 write_outputs(artifacts, title, corpus, predictions, evaluation, epochs, best_epoch, keep_text)
-            metrics = {
+            metrics |= {
                 **evaluation.metrics,
-                **{f"best_{name}": dev_scores[name] for name in ("dev_precision", "dev_recall", "dev_f1")},
-                "best_epoch": float(best_epoch),
-                "training_time": training_time,
                 "test_time": test_time,
-                "train_words_per_second": _words(train) * len(epochs) / sum(epoch.update_seconds for epoch in epochs),
                 "test_words_per_second": _words(corpus.test) / test_time,
                 "test/tokenized_otherwise": tokenized_otherwise,
                 "test/seen_in_train": corpus.test_seen_in_train,
@@ -114,6 +103,8 @@ def train_and_track(
             (artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
             with phase("log"):
                 serving.write_model(model, trainer, corpus.test[0].text if keep_text else None)
+                if run.tags.get(TESTED) == "no":
+                    run.set_tags({TESTED: "yes"})
                 run.log_results(metrics, settings["model_name"], card)
                 if export:
                     export_results(export, artifacts, model)
@@ -121,20 +112,6 @@ def train_and_track(
             trainer.close()
         _print_summary(run, settings["model_name"] or run.model_uri, corpus, len(train), metrics, evaluation, phases)
     return Result(run.run_id, epochs, metrics, dev_scores, evaluation.metrics)
-
-
-def _reuse(run_id: str) -> Result:
-    """Say that an equal run has finished, and return its result; epochs and scores by split are left to its run."""
-    remove_joined_run()
-    metrics = read_runs([run_id])[run_id].metrics
-    print(f"nothing to train: run {run_id} is equal, with a test F1 of {metrics['test_f1']:.4f}")
-    return Result(run_id, (), metrics, {}, {})
-
-
-def _read(settings: Mapping[str, Any]) -> Corpus:
-    names = ("corpus", "test", "lang", "dev_fraction", "test_fraction")
-    given = {name: settings[name] for name in names}
-    return read_corpus(**given, tag_column=settings.get("tag_column", ""))
 
 
 def _train(
@@ -147,6 +124,7 @@ def _train(
 ) -> tuple[list[Epoch], int, float]:
     """Train under a progress bar and track each epoch; return all epochs, the best one's number, and their seconds."""
     done = list(finished)
+    trial = current_trial()
     for epoch in finished:
         run.log_epoch(epoch)  # the resumed run may have been stopped before they arrived
     with tqdm(total=epochs, initial=len(done), unit="epoch", desc=f"training {trainer.framework}") as bar:
@@ -157,6 +135,9 @@ def _train(
             score = "dev_f1" if "dev_f1" in epoch.scores else "dev_token_f1"
             bar.set_postfix_str(f"loss={epoch.loss:.1f}, {score}={epoch.scores[score]:.3f}", refresh=False)
             bar.update()
+            if trial and epoch.number < epochs and not trial.go_on(epoch):
+                run.set_tags({PRUNED: str(epoch.number)})
+                raise Pruned(f"pruned after epoch {epoch.number}")
 
         began = time.perf_counter()
         best_epoch = trainer.train(train, dev, on_epoch)

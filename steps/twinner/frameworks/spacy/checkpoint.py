@@ -131,9 +131,10 @@ class Checkpoint:
 
 
 @contextmanager
-def new_checkpoint(run_id: str) -> Iterator[Checkpoint | None]:
+def new_checkpoint(run_id: str, keep: bool = False) -> Iterator[Checkpoint | None]:
     """Create the checkpoint of a new run and hold it for the block; a run that ends well leaves none.
 
+    keep: leave it even then, since the run will be resumed.
     Yields None, after a warning, if the cache can't be used.
     """
     try:
@@ -153,7 +154,8 @@ def new_checkpoint(run_id: str) -> Iterator[Checkpoint | None]:
         checkpoint.remove()
         raise
     else:
-        checkpoint.remove()
+        if not keep:
+            checkpoint.remove()
     finally:
         checkpoint.release()
 

@@ -12,9 +12,8 @@ from twinner.parameters import PARAMETERS
 from twinner.source_code import code_digest
 from twinner.tracking.opening import persist
 from twinner.tracking.params import step_settings
+from twinner.tracking.tags import CODE, SWEEP
 
-SWEEP = "twinner.sweep"  # tag: the name of the sweep that a run belongs to
-CODE = "twinner.code"  # tag: the digest of the code that made a run
 MAY_BE_LOCAL = ("config", "vectors", "init", "embeddings")  # files whose content no run records
 
 
@@ -34,7 +33,8 @@ def find_equal_run(step: str, settings: Mapping[str, Any], corpus: Corpus) -> st
         "twinner.test_digest": corpus.test_digest,
         CODE: code_digest(),
     }
-    query = " and ".join([*(f"tags.`{name}` = '{value}'" for name, value in tags.items()), "status = 'FINISHED'"])
+    conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    query = " and ".join([*conditions, "status = 'FINISHED'", "metrics.test_f1 >= 0"])  # a trial has no test score
     matter = [name for name in settings if PARAMETERS[name].affects_scores and name != "lang"]
     wanted = {name: settings[name] for name in matter}
     client = mlflow.MlflowClient()

@@ -1,0 +1,66 @@
+"""Search the parameters of a training step: `python steps/sweep.py --space "drop_rate=0.1:0.5 lr=1e-4:1e-2:log"`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from twinner import cli
+from twinner.parameters import check_parameters
+
+if TYPE_CHECKING:
+    from twinner.sweep.study import Outcome
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def sweep(
+    step: str = "spacy_train",
+    space: str = "",
+    trials: int = 20,
+    sampler: Literal["tpe", "random", "grid"] = "tpe",
+    prune: Literal["yes", "no"] = "yes",
+    seeds: int = 1,
+    objective: str = "best_dev_f1",
+    jobs: str = "auto",
+    timeout: int = 0,
+    seed: int = 0,
+    name: str = "",
+    **settings: str,
+) -> "Outcome":
+    """Train a step with many settings, several at once, and score the best of them on test.
+
+    Every parameter of the step that `space` does not name can be given too; it is the same for all trials.
+
+    step: `spacy_train` or `sparknlp_train`. space: the values to try, see `parse_space`. trials: how many settings.
+    sampler: how they are chosen. prune: whether trials that are behind the others after some epochs are stopped.
+    seeds: how many trainings each setting has; their mean counts. objective: a score on dev. jobs: trainings at once;
+    `auto`: one a core, as far as memory allows. timeout: seconds after which no more trial is begun; 0: none. seed: of
+    the search, and the first one of the trainings. name: a sweep of that name that was stopped is continued.
+    Errors: BadInput before the first trial; Failure if trials fail alike, or all of them.
+    """
+    given = {key: value for key, value in locals().items() if key != "settings"}
+    check_parameters(given)
+
+    from twinner.sweep.plan import make_plan
+    from twinner.sweep.study import Sweep
+    from twinner.sweep.summary import summarize, trials_csv
+    from twinner.tracking.store import check_store
+    from twinner.tracking.study import find_sweep, study_tags
+    from twinner.tracking.write import tracked_run
+
+    plan = make_plan(**given, settings=settings)
+    check_store()
+    earlier = find_sweep(plan.name, plan.searched) if name else None
+    with tracked_run("sweep", earlier or "", in_background=True) as run:
+        run.log_params({**given, **settings})
+        run.set_tags(study_tags(plan.name, plan.searched))
+        run.reopen()
+        outcome = Sweep(plan, run.experiment_id, run.run_id, is_new=not earlier).run()
+        text = summarize(plan, outcome)
+        run.log_pages({"sweep.md": text, "trials.csv": trials_csv(outcome)}, description=text)
+        print(text)
+        run.start_child(PROJECT, "report", {"filter": f"tags.`twinner.sweep` = '{plan.name}'", "metric": objective})
+    return outcome
+
+
+if __name__ == "__main__":
+    cli.run(sweep)

@@ -1,0 +1,1 @@
+"""Search the parameters of a training step for the best score on dev."""

@@ -1,0 +1,209 @@
+"""A process that trains one trial after the other, and keeps what they share: imports, the corpus, Spark's session."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from twinner import cli
+from twinner.cores import JOBS, take_share
+from twinner.errors import BadInput, Failure
+from twinner.frameworks.contract import Epoch
+from twinner.tracking.opening import PARENT
+from twinner.training.result import Result
+from twinner.training.trial import Pruned, Trial, as_trial
+
+END_WITHIN = 60.0  # seconds for an interrupted training to tell MLflow of its end
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to do. settings: of the step. parent: the id of the run that gets it as a child.
+
+    is_trial: whether it is pruned and scored on dev alone. resume: the run to take up if that is possible; empty: none.
+    """
+
+    settings: Mapping[str, Any]
+    parent: str
+    is_trial: bool = True
+    resume: str = ""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """An epoch has ended, with a score on dev; the worker waits for a bool, whether to go on."""
+
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A training has ended. state: `done`, `pruned`, `failed` or `interrupted`. error: why it failed, in one line."""
+
+    state: str
+    run_id: str = ""
+    metrics: Mapping[str, float] | None = None
+    error: str = ""
+
+
+class Worker:
+    """The parent's side of one worker process."""
+
+    def __init__(self, step: str, settings: Mapping[str, Any], place: int, places: int, log: Path) -> None:
+        """Start a process for trainings with a step, on its share of the cores.
+
+        settings: of any of the trainings; those that all share are prepared with them. log: gets the process's output.
+        """
+        self.place = place
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, step, dict(settings), place, places, str(log)))
+        self._process.start()
+        theirs.close()
+
+    @property
+    def connection(self) -> Connection:
+        """What `multiprocessing.connection.wait` waits for."""
+        return self._connection
+
+    def start(self, job: Job) -> None:
+        """Begin a training; the process must be idle."""
+        self._connection.send(job)
+
+    def answer(self, go_on: bool) -> None:
+        """Say whether a training that has `Reached` an epoch goes on."""
+        self._connection.send(go_on)
+
+    def receive(self) -> Reached | Ended:
+        """Return the next message; a process that has died has failed."""
+        try:
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            return Ended("failed", error=f"its process ended with status {self._process.exitcode}")
+        assert isinstance(message, Reached | Ended)
+        return message
+
+    def drain(self) -> None:
+        """Wait for the end of a training that was interrupted."""
+        while isinstance(self.receive(), Reached):
+            self.answer(True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process can take another training."""
+        return self._process.is_alive()
+
+    def interrupt(self) -> None:
+        """Interrupt the training, as Ctrl-C does; a process that has been interrupted takes no notice."""
+        if self._process.is_alive() and self._process.pid:
+            os.kill(self._process.pid, signal.SIGINT)
+
+    def stop(self) -> None:
+        """End an idle process; wait for one that was interrupted, and kill it if that takes too long."""
+        with suppress(OSError):  # it may have ended
+            self._connection.send(None)
+        self._process.join(END_WITHIN)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._connection.close()
+
+
+def _work(connection: Connection, step: str, settings: Mapping[str, Any], place: int, places: int, log: str) -> None:
+    """Do jobs until there are no more. Runs in the worker process."""
+    take_share(place, places)
+    os.environ[JOBS] = str(places)  # Spark shares the memory
+    _end_with_parent()
+    _log_output(Path(log))
+    interrupts = iter([True])
+
+    def interrupt(*_: object) -> None:
+        if next(interrupts, False):  # the terminal sends one too
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    with suppress(KeyboardInterrupt, EOFError, OSError):
+        _do_jobs(connection, step, settings)
+
+
+def _do_jobs(connection: Connection, step: str, settings: Mapping[str, Any]) -> None:
+    cli.prepare_process()
+    module = importlib.import_module(step)
+    shared = getattr(module, "shared", lambda _: nullcontext())
+    trial = Trial(lambda epoch: _go_on(connection, epoch))
+    with ExitStack() as stack:
+        is_open = False
+        while (job := connection.recv()) is not None:
+            if not is_open:
+                stack.enter_context(shared(settings))
+                is_open = True
+            ended = _train(getattr(module, step), job, trial)
+            if ended.state == "pruned":
+                stack.close()  # only with its session does a training in Java stop
+                is_open = False
+            connection.send(ended)
+            if ended.state == "interrupted":
+                return
+
+
+def _train(step: Callable[..., Result], job: Job, trial: Trial) -> Ended:
+    os.environ[PARENT] = job.parent
+    try:
+        with as_trial(trial) if job.is_trial else nullcontext():
+            try:
+                result = step(**({"resume": job.resume} if job.resume else job.settings))
+            except BadInput:
+                if not (job.resume and job.is_trial):
+                    raise
+                os.environ[PARENT] = job.parent
+                result = step(**job.settings)
+    except Pruned:
+        return Ended("pruned")
+    except KeyboardInterrupt:
+        return Ended("interrupted")
+    except (BadInput, Failure) as error:
+        return Ended("failed", error="; ".join([str(error), *getattr(error, "__notes__", [])]))
+    except Exception as error:
+        traceback.print_exc()
+        return Ended("failed", error=f"{type(error).__name__}: {error}")
+    finally:
+        os.environ.pop(PARENT, None)
+    return Ended("done", result.run_id, dict(result.metrics))
+
+
+def _go_on(connection: Connection, epoch: Epoch) -> bool:
+    scores = epoch.scores
+    connection.send(Reached(epoch.number, scores.get("dev_f1", scores["dev_token_f1"])))
+    return bool(connection.recv())
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has died, however that happened."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _log_output(file: Path) -> None:
+    """Send what this process and its children print to a file: the terminal shows the table of trials."""
+    with file.open("ab") as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log.fileno(), stream.fileno())
