@@ -250,9 +250,12 @@ class Sweep:
             for run in self._storage.trainings(str(winner._trial_id))
             if run.info.status == "FINISHED"
         }
-        for run in runs.values():
+        best_first = sorted(runs.values(), key=lambda run: -run.data.metrics[self._plan.objective])
+        for place, run in enumerate(best_first):
             if run.data.tags.get(TESTED) == "no":
-                self._score_on_test(run.info.run_id, str(winner._trial_id))
+                of_winner = self._plan.of_winner if place == 0 else {}
+                job = Job({"resume": run.info.run_id, **of_winner}, str(winner._trial_id), is_trial=False)
+                self._score_on_test(job)
         importance: Mapping[str, float] = {}
         if len(complete) >= UNPRUNED and len({trial.value for trial in complete}) > 1:
             importance = optuna.importance.get_param_importances(
@@ -260,14 +263,14 @@ class Sweep:
             )
         return Outcome(winner, {seed: run.info.run_id for seed, run in sorted(runs.items())}, trials, importance)
 
-    def _score_on_test(self, run_id: str, parent: str) -> None:
+    def _score_on_test(self, job: Job) -> None:
         worker = self._idle_worker()
-        worker.start(Job({"resume": run_id, **self._plan.of_winner}, parent, is_trial=False))
+        worker.start(job)
         message = worker.receive()
         if isinstance(message, Ended) and message.state == "interrupted":
             raise KeyboardInterrupt
         if isinstance(message, Ended) and message.state == "failed":
-            raise Failure(f"the winner, run {run_id}, could not be scored on test: {message.error}")
+            raise Failure(f"the winner, run {job.settings['resume']}, could not be scored on test: {message.error}")
 
     def _interrupt(self) -> None:
         """End the trainings that are going on, and leave their trials to be continued."""
