@@ -162,8 +162,8 @@ def _f1_of_samples(models: NDArray[Any], sentences: NDArray[Any]) -> NDArray[np.
     samples, size = sentences.shape
     places = sentences + size * np.arange(samples)[:, np.newaxis]
     times = np.bincount(places.ravel(), minlength=samples * size).reshape(samples, size)  # that a sentence was drawn
-    totals = times.astype(float) @ np.moveaxis(models, 0, -1).reshape(size, -1)
-    return f1_of(np.moveaxis(totals.reshape(samples, 3, -1), 0, -1))
+    totals = times.astype(float) @ np.moveaxis(models, 0, -1).reshape(size, 3 * len(models))
+    return f1_of(np.moveaxis(totals.reshape(samples, 3, len(models)), 0, -1))
 
 
 def _mean_over(f1: NDArray[np.float64], seeds: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,10 @@ UNORDERED = frozenset({"epochs", "patience", "limit"})  # see the curves for epo
 
 @dataclass(frozen=True)
 class Advice:
-    """One suggestion, the figures behind it, and the shell commands that follow it, one a line; empty if no run does."""
+    """One suggestion, the figures behind it, and the shell commands that follow it.
+
+    command: one a line; empty if no run does what is suggested.
+    """
 
     what: str
     why: str

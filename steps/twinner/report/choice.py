@@ -80,8 +80,8 @@ def warnings_about(section: Section) -> list[str]:
             )
         else:
             warnings.append(
-                f"Chosen on dev, by {other.metric}, the winner would have been {name}, with a test F1 of {its:.4f}: the "
-                f"choice on test flatters by {_points(other.flattery)}."
+                f"Chosen on dev, by {other.metric}, the winner would have been {name}, with a test F1 of {its:.4f}: "
+                f"the choice on test flatters by {_points(other.flattery)}."
             )
     return warnings
 

@@ -151,7 +151,7 @@ def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark
 
 def _metric_note(metric: str) -> str:
     by_epoch = by_epoch_metric(metric)
-    return f": {by_epoch} of the epoch whose model was kept" if by_epoch != metric else ""
+    return f" ({by_epoch} of the epoch whose model was kept)" if by_epoch != metric else ""
 
 
 def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:

@@ -79,9 +79,7 @@ class Section:
     def ranks(self) -> dict[str, int]:
         """The rank of its setting, from 1, by run id."""
         return {
-            run.id: rank
-            for rank, setting in enumerate(self.settings, 1)
-            for run in (*setting.runs, *setting.repeats)
+            run.id: rank for rank, setting in enumerate(self.settings, 1) for run in (*setting.runs, *setting.repeats)
         }
 
     @cached_property

@@ -187,7 +187,9 @@ def verdict(compared: Comparison, comparisons: int) -> str:
     points = 100 * compared.difference
     side = f"{abs(points):.1f} points {'behind' if points > 0 else 'ahead'} on test F1"
     p_values = f"p = {compared.corrected:.3g} corrected for {comparisons} comparison{'s' if comparisons > 1 else ''}"
-    return f"{side}, {'' if compared.significant else 'not '}significant ({p_values}, {compared.p_value:.3g} uncorrected)"
+    return (
+        f"{side}, {'' if compared.significant else 'not '}significant ({p_values}, {compared.p_value:.3g} uncorrected)"
+    )
 
 
 def _table(found: Findings) -> str:
