@@ -147,6 +147,8 @@ def test_every_number_on_the_page(settings: dict[str, list[Logged]]) -> None:
     assert built.winner.id == found["winner"]["run_id"] == chosen[0].id
     assert (found["winner"]["value"], found["winner"]["test_f1"]) == pytest.approx((mean_dev(chosen), mean_f1(chosen)))
     assert f"best_dev_f1 {spelled([run.dev for run in chosen])}" in page.text
+    spread = spelled([run.f1 for run in chosen]).split()[-1]
+    assert f"test_f1 , mean of 3 seeds ± {spread}; the best one on dev is rate 0.1 seed 0" in page.text
 
     # The interval, over sentences and seeds.
     low, high = found["winner"]["test_f1_interval"]
@@ -155,8 +157,8 @@ def test_every_number_on_the_page(settings: dict[str, list[Logged]]) -> None:
     assert f"test F1 {ends}" in page.text
 
     # The table of settings.
-    rows = {row[1].split(" drop_rate ")[1]: row for row in page.settings[0][1:]}
-    assert rows["0.7"][1] == "rate 0.7 seed 1 drop_rate 0.7"  # its best seed on dev
+    rows = {row[1].split()[1]: row for row in page.settings[0][1:]}
+    assert rows["0.7"][1] == "drop_rate 0.7 rate 0.7 seed 1"  # its best seed on dev
     assert list(rows) == order
     others = [rate for rate in order if rate != "0.1"]
     told = {rate: (float(rows[rate][6]), float(rows[rate][7])) for rate in others}

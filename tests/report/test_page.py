@@ -270,7 +270,7 @@ def test_averages_seeds(experiment: str) -> None:
         log_training(name=f"seed {seed}", test_f1=f1, params={"seed": seed}, token_f1=curve)
     page = Page(build_report().html)
     assert page.headings[0] == "spaCy leads on demo, chosen on dev: test_f1 0.750"
-    assert "test_f1 , mean of 2 seeds, of seed 0" in page.text
+    assert "test_f1 , mean of 2 seeds ± 0.0707; the best one on dev is seed 0" in page.text
     assert "best_dev_f1 0.3750 ± 0.0354" in page.text  # 0.05 / sqrt(2)
     assert page.column("Rank") == ["1", "1"]
     band, line = page.figures["Token F1 on dev by epoch"]["data"]

@@ -80,9 +80,10 @@ def test_markdown_shows_result_and_table(experiment: str) -> None:
     assert lines[0] == "# spaCy leads on demo, chosen on dev: test_f1 0.800"
     assert f"- model: `runs:/{best}/model`" in lines
     (runner_up,) = [
-        line for line in lines if line.startswith("- runner-up: second, best_dev_f1 0.2727, test_f1 0.5455")
+        line for line in lines if line.startswith("- runner-up: second (Spark NLP): best_dev_f1 0.2727, test_f1")
     ]
-    assert "12.7 points behind on best_dev_f1; 25.5 points behind on test F1, significant (p = 0.0001 corr" in runner_up
+    assert "test_f1 0.5455 (95 % interval of test F1: " in runner_up
+    assert "12.7 points behind in best_dev_f1; 25.5 points behind on test F1, significant (p = 0.0001 corr" in runner_up
     assert runner_up.endswith("corrected for 1 comparison, 0.0001 uncorrected)")
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     assert table[0] == ["Rank", "Run", "Framework", "drop_rate", "best_dev_f1", "F1", "Precision", "Recall"]

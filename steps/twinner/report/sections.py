@@ -108,9 +108,20 @@ class Section:
 
     def describe(self, setting: Setting) -> str:
         """Return the parameters that tell a setting from the others of its framework, as `name value, …`."""
-        names = [name for name in self.differing if name not in WITHOUT_EFFECT and name != "seed"]
         params = setting.best.params
+        names = sorted(self._telling.get(setting.framework, ()))
         return shorten(", ".join(f"{name} {params[name]}" for name in names if params.get(name)), MAX_DESCRIPTION)
+
+    @cached_property
+    def _telling(self) -> dict[str, set[str]]:
+        """The parameters that differ between the settings of each framework."""
+        values: dict[str, dict[str, set[str]]] = {}
+        for setting in self.settings:
+            of_framework = values.setdefault(setting.framework, {})
+            for name, text in setting.best.params.items():
+                if name not in WITHOUT_EFFECT and name != "seed":
+                    of_framework.setdefault(name, set()).add(text)
+        return {key: {name for name, texts in found.items() if len(texts) > 1} for key, found in values.items()}
 
     @cached_property
     def frameworks(self) -> list[str]:

@@ -64,10 +64,9 @@ def markdown(title: str, counts: str, findings: Sequence[Findings]) -> str:
         lines += ["", f"## {one_line(_heading(section))}", ""]
         winner = section.winner
         if winner:
-            framework = f" ({winner.framework})" if winner.framework else ""
-            lines.append(f"- winner: {winner.best.label}{framework}, {_result(found, winner)}")
+            lines.append(f"- winner: {_name(section, winner)}: {_result(found, winner)}")
             if section.runner_up:
-                lines.append(f"- runner-up: {section.runner_up.best.label}, {_behind(found, section.runner_up)}")
+                lines.append(f"- runner-up: {_name(section, section.runner_up)}: {_behind(found, section.runner_up)}")
             lines += [f"- warning: {one_line(warning)}" for warning in found.warnings]
             if found.command:
                 lines += [f"- model: `{winner.best.model_uri}`", f"- run it again: `{one_line(found.command)}`"]
@@ -81,6 +80,12 @@ def markdown(title: str, counts: str, findings: Sequence[Findings]) -> str:
                 lines.append(f"- {one_line(advice.what)}. {one_line(advice.why)}")
                 lines += [f"  `{one_line(command)}`" for command in advice.command.splitlines()]
     return "\n".join(lines)
+
+
+def _name(section: Section, setting: Setting) -> str:
+    """A setting by its best run, its framework, and what tells it from the others."""
+    details = ", ".join(filter(None, [setting.framework, section.describe(setting)]))
+    return setting.best.label + (f" ({details})" if details else "")
 
 
 def _heading(section: Section) -> str:
@@ -176,8 +181,8 @@ def _result(found: Findings, setting: Setting) -> str:
 
 def _behind(found: Findings, setting: Setting) -> str:
     lead = found.section.margin(setting)
-    on = f" on {found.section.metric}" if found.section.metric != TOLD else ""
-    result = f"{_result(found, setting)}: {lead}{'' if lead == 'the same value' else ' behind'}{on}"
+    on = f" in {found.section.metric}" if found.section.metric != TOLD else ""
+    result = f"{_result(found, setting)}; {lead}{'' if lead == 'the same value' else ' behind'}{on}"
     compared = found.comparisons.get(setting.id)
     return f"{result}; {verdict(compared, len(found.comparisons))}" if compared else result
 
