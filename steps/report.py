@@ -1,4 +1,4 @@
-"""Compare training runs on one page: which won, by how much, and how all of them did."""
+"""Compare training runs on one page: which setting won, by how much, and how all of them did."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -14,16 +14,17 @@ def report(
     lr: str = "",
     experiments: str = "",
     filter: str = "",
-    metric: str = "test_f1",
+    sweep: str = "",
+    metric: str = "best_dev_f1",
     log_text: Literal["yes", "no"] = "yes",
     output: str = "",
 ) -> "Report":
     """Report on the training runs in MLflow: one HTML page, logged as the artifact `report.html`.
 
     drop_rate, epochs, lr: select runs by a value, `0.1,0.3` or a range `0.1:0.3`; empty: all. experiments:
-    comma-separated names or ids; empty: the current one. filter: in MLflow's search syntax. metric: ranks the runs.
-    log_text: `no` leaves the corpus's text out. output: a file that also gets the page; `summary.json` and `runs.csv`
-    are written beside it and logged.
+    comma-separated names or ids; empty: the current one. filter: in MLflow's search syntax. sweep: only runs of that
+    sweep. metric: its mean over seeds ranks the settings. log_text: `no` leaves the corpus's text out. output: a file
+    that also gets the page; `summary.json` and `runs.csv` are written beside it and logged.
     Raises BadInput if there is no run to report, the store does not answer, or a file cannot be written.
     """
     settings = locals()
@@ -37,7 +38,7 @@ def report(
     check_store()
     with tracked_run("report") as run:
         run.log_params(settings)
-        selection = Selection(drop_rate, epochs, lr)
+        selection = Selection(drop_rate, epochs, lr, sweep)
         built = build_report(selection, experiments or run.experiment_id, filter, metric, log_text == "yes")
         files = {"report.html": built.html, "summary.json": built.summary, "runs.csv": built.runs}
         if output:

@@ -58,7 +58,7 @@ def sweep(
         text = summarize(plan, outcome)
         run.log_pages({"sweep.md": text, "trials.csv": trials_csv(outcome)}, description=text)
         print(text)
-        run.start_child(PROJECT, "report", {"filter": f"tags.`twinner.sweep` = '{plan.name}'", "metric": objective})
+        run.start_child(PROJECT, "report", {"sweep": plan.name, "metric": objective})
     return outcome
 
 

@@ -10,13 +10,16 @@ VOID = {"meta", "link", "img", "input", "br"}
 class Page(HTMLParser):
     """A parsed page.
 
-    tables: rows of cell texts. headings, text: as displayed. figures: by title. dark_colours: by light colour.
-    tags: all tags with their attributes.
+    tables: rows of cell texts; settings, sweeps: the same of the tables of those. headings, text: as displayed.
+    figures: by title. dark_colours: by light colour. tags: all tags with their attributes.
     """
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tables: list[list[list[str]]] = []
+        self.settings: list[list[list[str]]] = []
+        self.sweeps: list[list[list[str]]] = []
+        self._table: list[list[str]] = []
         self.headings: list[str] = []
         self.text = ""
         self.figures: dict[str, Any] = {}
@@ -33,11 +36,13 @@ class Page(HTMLParser):
         if tag not in VOID:
             self._stack.append(tag)
         if tag == "table":
-            self.tables.append([])
+            self._table = []
+            named = {"data-settings": self.settings, "data-sweeps": self.sweeps}
+            next((tables for name, tables in named.items() if name in dict(attrs)), self.tables).append(self._table)
         elif tag == "tr":
-            self.tables[-1].append([])
+            self._table.append([])
         elif tag in ("td", "th"):
-            self.tables[-1][-1].append("")
+            self._table[-1].append("")
         elif tag in ("h1", "h2", "h3", "h4"):
             self.headings.append("")
 
@@ -59,8 +64,8 @@ class Page(HTMLParser):
             return
         self.text += f"{data} "
         if "td" in self._stack or "th" in self._stack:
-            cell = self.tables[-1][-1]
-            cell[-1] = f"{cell[-1]} {data}".strip()
+            cell = self._table[-1]
+            cell[-1] = " ".join(f"{cell[-1]} {data}".split())
         if {"h1", "h2", "h3", "h4"} & {*self._stack}:
             self.headings[-1] = " ".join(f"{self.headings[-1]} {data}".split())
 

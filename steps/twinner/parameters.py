@@ -79,7 +79,7 @@ PARAMETERS = {
     "resume": Parameter("id of a stopped run to continue; all else is taken from it", affects_scores=False),
     "embedding_cache": Parameter("keep a corpus's embeddings for the next run", affects_scores=False),
     "log_text": Parameter("no: log and show nothing that holds text of the corpus", affects_scores=False),
-    "sweep": Parameter("a name for runs that belong together", affects_scores=False),
+    "sweep": Parameter("a name for runs that belong together; a report covers only those", affects_scores=False),
     "reuse": Parameter("yes: end at once if an equal run has finished already", affects_scores=False),
     "export": Parameter(
         "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
@@ -96,7 +96,7 @@ PARAMETERS = {
     "name": Parameter("names the sweep; a stopped one of that name is continued"),
     "experiments": Parameter("experiments to cover, by name or id, separated by commas; empty: the current one"),
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
-    "metric": Parameter("the metric to rank the runs by"),
+    "metric": Parameter("the metric whose mean over seeds ranks the settings"),
     "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
     "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
     "max_drop": Parameter("how far the F1 of a label with enough mentions may fall", **_SHARE_BELOW_1),

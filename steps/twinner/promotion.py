@@ -117,7 +117,7 @@ def decide(candidates: Candidates, max_drop: float) -> Decision:
 
 def judge(best: Version, champion: Version, before: Predictions, after: Predictions, max_drop: float) -> Decision:
     """Decide between two versions by their predictions, of the champion and of the best one by dev, on one test set."""
-    compared = compare(after.counts, before.counts)
+    compared = compare([after.counts], [before.counts])
     labels = label_scores(before, after)
     change = f"F1 on test {before.f1:.4f} → {after.f1:.4f}, p = {compared.p_value:.3g}"
     pair = f"version {best.number}, the best on dev, against version {champion.number}, the champion: {change}"

@@ -33,6 +33,7 @@ class Watched:
         self.tab.on("dialog", self._dismiss)
         self.tab.on("request", lambda request: self._note(request.url))
         self.tab.goto(file.as_uri())
+        self.runs = self.tab.locator("table[data-runs]").first
 
     def _dismiss(self, dialog: Any) -> None:
         self.wrong.append(dialog.message)
@@ -50,8 +51,8 @@ class Watched:
             plot.locator("svg.main-svg").first.wait_for()
 
     def column(self, place: int) -> list[str]:
-        """Return the texts of a column of the first table."""
-        cells = self.tab.locator("table").first.locator(f"tbody tr > :nth-child({place})")
+        """Return the texts of a column of the first table of runs."""
+        cells = self.runs.locator(f"tbody tr > :nth-child({place})")
         return [text.split()[0] for text in cells.all_inner_texts()]
 
 
@@ -92,7 +93,7 @@ def test_report_fits_screen_without_errors(browser: Any, report: Path, width: in
 
 def test_table_sorts_by_mouse_and_keyboard(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "light")
-    table = page.tab.locator("table").first
+    table = page.runs
     assert page.column(1) == ["1", "2", "3", "–"]
     time = table.get_by_role("button", name="Training (s)")
     header = table.get_by_role("columnheader", name="Training (s)")
@@ -114,7 +115,7 @@ def test_table_sorts_by_mouse_and_keyboard(browser: Any, report: Path) -> None:
 
 def test_table_filters_rows_and_columns(browser: Any, report: Path) -> None:
     page = Watched(browser, report, 1280, "light")
-    rows = page.tab.locator("table").first.locator("tbody tr:visible")
+    rows = page.runs.locator("tbody tr:visible")
     status = page.tab.locator(".tools [role=status]").first
     assert (rows.count(), status.inner_text()) == (4, "4 runs.")
     search = page.tab.get_by_label("Filter").first
@@ -127,7 +128,7 @@ def test_table_filters_rows_and_columns(browser: Any, report: Path) -> None:
     search.fill("")
     assert rows.count() == 4
 
-    header = page.tab.locator("table").first.locator("thead")
+    header = page.runs.locator("thead")
     before = header.locator("tr").last.locator("th:visible").count()
     page.tab.get_by_text("Columns", exact=True).first.click()
     for name in ("Precision", "DRUG"):
@@ -152,7 +153,7 @@ def test_long_table_expands(browser: Any, experiment: str, tmp_path: Path) -> No
     file = tmp_path / "report.html"
     file.write_text(build_report().html, encoding="utf-8")
     page = Watched(browser, file, 1280, "light")
-    rows = page.tab.locator("table").first.locator("tbody tr:visible")
+    rows = page.runs.locator("tbody tr:visible")
     assert rows.count() == 200
     page.tab.get_by_role("button", name="Show all 203").click()
     assert rows.count() == 203
@@ -253,7 +254,7 @@ def test_prints_on_a4(browser: Any, report: Path) -> None:
     page.wait_for_plots()
     page.tab.emulate_media(media="print")
     assert page.tab.locator(".tools").first.is_hidden()
-    head = page.tab.locator("table").first.locator("thead")
+    head = page.runs.locator("thead")
     assert head.get_by_text("Recall").is_visible()
     assert head.get_by_text("Training (s)").is_hidden()
     assert page.tab.get_by_text("are in runs.csv").first.is_visible()

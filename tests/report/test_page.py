@@ -25,8 +25,9 @@ def test_shows_winner_margin_model_and_command(experiment: str) -> None:
     built = build_report()
     page = Page(built.html)
     assert (built.runs_count, built.winner.id) == (3, winner)
-    assert page.headings[0] == "Spark NLP leads on demo with test_f1 0.832"
-    assert "second : 2.2 points behind" in page.text  # 100 * (0.832 - 0.81)
+    assert page.headings[0] == "Spark NLP leads on demo, chosen on dev: test_f1 0.832"
+    assert "best_dev_f1 0.4050: 1.1 points behind" in page.text  # 100 * (0.832 - 0.81) / 2
+    assert "kept): chosen on dev, told on test." in page.text
     assert f"runs:/{winner}/model" in page.text
     command = (
         "mlflow run . -e sparknlp_train -P corpus=demo -P drop_rate=0.2 -P epochs=3 -P lr=0.003 -P seed=0 "
@@ -69,7 +70,8 @@ def test_table_shows_logged_values(experiment: str) -> None:
 
 def _header_rows(page: Page) -> list[list[dict[str, str | None]]]:
     rows: list[list[dict[str, str | None]]] = []
-    for tag, attributes in page.tags:
+    begin = next(place for place, (_, attributes) in enumerate(page.tags) if "data-runs" in attributes)
+    for tag, attributes in page.tags[begin:]:
         if tag == "tr":
             rows.append([])
         elif tag in ("th", "td") and rows:
@@ -97,7 +99,7 @@ def test_plots_show_logged_values(experiment: str) -> None:
 
 def test_each_test_set_has_a_section(experiment: str) -> None:
     log_training(name="a", test_f1=0.7)
-    log_training(name="b", test_f1=0.6)
+    log_training(name="b", test_f1=0.6, params={"lr": "1"})
     log_training(name="c", test_f1=0.99, tags={"twinner.test_digest": "ffff", "twinner.corpus": "med-de"})
     log_training(name="d", test_f1=None, status="FAILED", tags={"twinner.error": "lr is 0; it must be above 0"})
     built = build_report()
@@ -118,10 +120,13 @@ def test_states_selection(experiment: str) -> None:
 
 def test_ranks_by_other_metric(experiment: str) -> None:
     log_training(name="slow", test_f1=0.9, metrics={"test_time": 9})
-    log_training(name="fast", test_f1=0.8, metrics={"test_time": 3})
+    log_training(name="fast", test_f1=0.8, metrics={"test_time": 3}, params={"lr": "1"})
     built = build_report(metric="test_time")
+    page = Page(built.html)
     assert built.winner.name == "fast"
-    assert Page(built.html).column("test_time") == ["3.000", "9.000"]
+    assert page.headings[0] == "spaCy leads on demo with test_time 3.000"
+    assert page.column("test_time") == ["3.000", "9.000"]
+    assert "chosen on" not in page.text
 
 
 def test_notes_missing_parts(experiment: str) -> None:
@@ -183,7 +188,11 @@ def test_limits_drawn_curves(experiment: str) -> None:
     page = Page(build_report().html)
     assert len(page.tables[0]) == 2 + 42
     assert len(page.figures["Token F1 on dev by epoch"]["data"]) == 40
-    assert "The curves show the 40 best of 42 settings." in page.text
+    covered = (
+        "The table of settings, the curves and the comparisons cover the 40 best of 42 settings; runs.csv ranks all."
+    )
+    assert covered in page.text
+    assert len(page.settings[0]) == 1 + 40
     assert len(json.dumps(page.figures["Test F1 by label"]["data"][0]["x"])) > 40
 
 
@@ -191,11 +200,14 @@ def test_limits_drawn_curves(experiment: str) -> None:
 def test_shows_interval_and_significance(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)
-    low, high = f1_interval(np.array(BEST_COUNTS * 10)) or (0, 0)
-    assert f"test F1 between {low:.3f} and {high:.3f} (95 % interval)" in page.text
-    p_value = compare(np.array(BEST_COUNTS * 10), np.array(NEXT_COUNTS * 10)).p_value
+    interval = f1_interval([np.array(BEST_COUNTS * 10)])
+    assert interval is not None
+    ends = f"between {interval.low:.3f} and {interval.high:.3f} (95 % interval over 40 sentences)"
+    assert f"test F1 {ends}" in page.text
+    p_value = compare([np.array(BEST_COUNTS * 10)], [np.array(NEXT_COUNTS * 10)]).p_value
     assert p_value < 0.001
-    assert "Significant, p < 0.001 (the two differ on 20 of 40 sentences)" in page.text
+    assert "Significant on test: 25.5 points behind, p < 0.001 corrected for 1 comparison; uncorrected" in page.text
+    assert "uncorrected p < 0.001; the two differ on 20 of 40 sentences" in page.text
 
 
 def test_shows_errors_by_kind_slice_and_label(experiment: str) -> None:
@@ -223,7 +235,7 @@ def test_shows_errors_by_kind_slice_and_label(experiment: str) -> None:
 def test_shows_disagreements_unless_text_is_excluded(experiment: str) -> None:
     log_two_with_predictions()
     page = Page(build_report().html)
-    assert "Where the two best runs disagree: 20 of 40 sentences" in page.headings
+    assert "Where the two best settings disagree: 20 of 40 sentences" in page.headings
     kinds = [attributes["data-kinds"] for tag, attributes in page.tags if tag == "article"]
     assert sorted(map(str, kinds)) == ["spurious"] * 10 + ["wrong border"] * 10
     assert "Anna" in page.text
@@ -238,7 +250,7 @@ def test_compares_runs_without_text(experiment: str) -> None:
     log_two_with_predictions(["", "", "", ""])
     page = Page(build_report().html)
     assert "Sentences are not shown: the runs did not log the corpus's text." in page.text
-    assert "Significant, p < 0.001" in page.text
+    assert "Significant on test: 25.5 points behind, p < 0.001" in page.text
 
 
 def test_notes_score_that_differs_from_predictions(experiment: str) -> None:
@@ -257,7 +269,10 @@ def test_averages_seeds(experiment: str) -> None:
     for seed, f1, curve in (("0", 0.8, (0.5, 0.6)), ("1", 0.7, (0.7, 0.8))):
         log_training(name=f"seed {seed}", test_f1=f1, params={"seed": seed}, token_f1=curve)
     page = Page(build_report().html)
-    assert page.tables[1][1] == ["seed 0", "spaCy", "2", "0.7500 ± 0.0707", "0.7000", "0.8000"]  # 0.1 / sqrt(2)
+    assert page.headings[0] == "spaCy leads on demo, chosen on dev: test_f1 0.750"
+    assert "test_f1 , mean of 2 seeds ± 0.0707; the best one on dev is seed 0" in page.text
+    assert "best_dev_f1 0.3750 ± 0.0354" in page.text  # 0.05 / sqrt(2)
+    assert page.column("Rank") == ["1", "1"]
     band, line = page.figures["Token F1 on dev by epoch"]["data"]
     assert line["name"] == "seed 0 (2 seeds)"
     assert line["y"] == pytest.approx([0.6, 0.7])
@@ -271,11 +286,12 @@ def test_plots_sweep(experiment: str) -> None:
         log_training(name=f"{rate} {lr}", test_f1=f1, params=params, metrics=metrics)
     page = Page(build_report().html)
     dots, line = page.figures["Effect of drop_rate"]["data"]
-    assert sorted(zip(dots["x"], dots["y"], strict=True)) == [(0.1, 0.7), (0.3, 0.8), (0.3, 0.9)]
-    assert (line["x"], line["y"]) == ([0.1, 0.3], pytest.approx([0.7, 0.85]))
+    # The score on dev is half of that on test.
+    assert sorted(zip(dots["x"], dots["y"], strict=True)) == [(0.1, 0.35), (0.3, 0.4), (0.3, 0.45)]
+    assert (line["x"], line["y"]) == ([0.1, 0.3], pytest.approx([0.35, 0.425]))
     front, marks = page.figures["Score against training time"]["data"]
-    assert (front["x"], front["y"]) == ([10, 30], [0.7, 0.9])
-    assert sorted(zip(marks["x"], marks["y"], strict=True)) == [(10, 0.7), (30, 0.9), (40, 0.8)]
+    assert (front["x"], front["y"]) == ([10, 30], [0.35, 0.45])
+    assert sorted(zip(marks["x"], marks["y"], strict=True)) == [(10, 0.35), (30, 0.45), (40, 0.4)]
     others, best = page.figures["All settings at once"]["data"]
     # drop_rate 0.1 to 0.3, lr 0.1 to 0.2, time 10 to 40, F1 0.7 to 0.9, each from 0 to 1.
     assert best["y"] == pytest.approx([1, 0, 2 / 3, 1, None])
@@ -301,31 +317,48 @@ def test_rejects_unusable_requests(experiment: str) -> None:
         build_report(metric="test_f2")
 
 
-def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str) -> None:
+@pytest.mark.parametrize("metric", ["dev_f1", "best_dev_f1"])
+def test_dev_f1_ranks_by_the_epoch_that_was_kept(experiment: str, metric: str) -> None:
     # Last dev F1: 0.25 and 0.85. At the best epoch: 0.75 and 0.65. log_training's dev_f1 is 0.05 below the token F1.
-    log_training(name="kept the best", token_f1=(0.8, 0.3), metrics={"best_epoch": 1}, params={"lr": "1"})
-    log_training(name="kept the first", token_f1=(0.7, 0.9), metrics={"best_epoch": 1, "best_dev_f1": 0.65})
-    log_training(name="unknown epoch", token_f1=(0.99, 0.99))
-    log_training(name="elsewhere", token_f1=(0.99, 0.99), tags={"twinner.test_digest": "other"})
-    built = build_report(metric="dev_f1")
+    kept = {"best_epoch": 1.0}
+    log_training(name="kept the best", token_f1=(0.8, 0.3), metrics=kept, dev_f1=None, params={"lr": "1"})
+    log_training(name="kept the first", token_f1=(0.7, 0.9), metrics=kept, dev_f1=0.65)
+    log_training(name="unknown epoch", token_f1=(0.99, 0.99), dev_f1=None)
+    built = build_report(metric=metric)
     page = Page(built.html)
-    assert page.headings[0] == "spaCy leads on demo with best_dev_f1 0.750"
-    assert "ranked by best_dev_f1 : dev_f1 of the epoch whose model was kept" in page.text
+    assert page.headings[0] == "spaCy leads on demo, chosen on dev: test_f1 0.800"
+    assert "ranked by the mean of best_dev_f1 over their seeds (dev_f1 of the epoch whose model was kept)" in page.text
     assert page.column("Rank") == ["1", "2", "–"]
     assert page.column("best_dev_f1") == ["0.750", "0.650", "–"]
     assert "Not ranked, as best_dev_f1 is missing or not finite: unknown epoch." in page.text
-    assert "Not ranked, as best_dev_f1 is missing or not finite: elsewhere." in page.text
 
 
-def test_dev_f1_without_a_known_epoch_is_bad_input(experiment: str) -> None:
+def test_without_any_dev_score_test_ranks_with_a_warning(experiment: str) -> None:
+    log_training(name="low", test_f1=0.7, dev_f1=None)
+    log_training(name="high", test_f1=0.9, dev_f1=None, params={"lr": "1"})
+    log_training(name="elsewhere", tags={"twinner.test_digest": "other"})
+    built = build_report()
+    page = Page(built.html)
+    assert page.headings[0] == "spaCy leads on demo with test_f1 0.900"
+    assert "No run here has best_dev_f1, so they are ranked by test_f1: the score rests on the sentences" in page.text
+    assert "Winner, chosen on test" in page.text
+    first, second = json.loads(built.summary)["test_sets"]
+    assert (first["metric"], second["metric"]) == ("test_f1", "best_dev_f1")
+    assert [len(found["warnings"]) for found in (first, second)] == [1, 0]
+    assert first["advice"] == []  # nothing is tuned on test
+
+
+def test_dev_score_without_a_known_epoch_is_bad_input(experiment: str) -> None:
     log_training()
-    with pytest.raises(BadInput, match="no finished run has 'best_dev_f1', nor a value of 'dev_f1' at its best_epoch"):
-        build_report(metric="dev_f1")
+    problem = "no finished run has 'best_dev_token_f1', nor a value of 'dev_token_f1' at its best_epoch"
+    with pytest.raises(BadInput, match=problem):
+        build_report(metric="dev_token_f1")
 
 
 def test_one_odd_run_does_not_stop_the_report(experiment: str) -> None:
     log_two_with_predictions()
-    odd = log_training(name="odd", test_f1=0.99, sentences=list(zip(TOKENS, GOLD, BEST, strict=True)))
+    sentences = list(zip(TOKENS, GOLD, BEST, strict=True))
+    odd = log_training(name="odd", test_f1=0.99, params={"lr": "1"}, sentences=sentences)
     mlflow.MlflowClient().log_text(odd, "[" * 100_000, "entity_report.json")
     built = build_report()
     page = Page(built.html)
@@ -342,7 +375,7 @@ def test_new_framework_gets_its_colour_everywhere(experiment: str, monkeypatch: 
     log_training("toy", name="a", test_f1=0.9)
     html = build_report().html
     page = Page(html)
-    assert page.headings[0] == "Toy leads on demo with test_f1 0.900"
+    assert page.headings[0] == "Toy leads on demo, chosen on dev: test_f1 0.900"
     (line,) = page.figures["Loss by epoch, Toy"]["data"]
     assert line["line"]["color"] == "#123456"
     assert page.dark_colours["#123456"] == "#abcdef"

@@ -6,7 +6,7 @@ from twinner.frameworks import FRAMEWORKS, Framework
 from twinner.report.plots import draw_effects, draw_label_scores, draw_learning_curves, draw_parallel_coordinates
 from twinner.report.plots.style import OTHER_COLOURS, STYLES, escape, marks_of, shorten
 from twinner.report.sections import split_into_sections
-from twinner.report.sweeps import group_by_setting, parameter_effects
+from twinner.report.sweeps import parameter_effects
 
 
 def test_swept_parameter_that_no_plotted_run_has_is_left_out() -> None:
@@ -17,7 +17,7 @@ def test_swept_parameter_that_no_plotted_run_has_is_left_out() -> None:
     ]
     below = [run(f"below {n}", 0.5, params={"lr": "1", "patience": str(n)}) for n in range(2)]
     (section,) = split_into_sections([*top, *below], "test_f1")
-    effects = parameter_effects(section.ranked, "test_f1")
+    effects = parameter_effects(section.settings, "test_f1")
     assert "patience" in {effect.parameter for effect in effects}
     (plot,) = draw_parallel_coordinates(section, effects, marks_of(section.frameworks))
     assert list(plot.figure.layout.xaxis.ticktext) == ["drop_rate", "lr", "test_f1"]
@@ -30,7 +30,7 @@ def test_parameters_missing_from_some_runs_leave_gaps() -> None:
         run("c", 0.7, params={"lr": "3", "drop_rate": "0.3"}),
     ]
     (section,) = split_into_sections(runs, "test_f1")
-    effects = parameter_effects(runs, "test_f1")
+    effects = parameter_effects(section.settings, "test_f1")
     (plot,) = draw_parallel_coordinates(section, effects, marks_of(section.frameworks))
     others = next(trace for trace in plot.figure.data if trace.name == "spaCy")
     assert list(others.y) == pytest.approx([None, 0.5, 0.5, None, 1, 1, 0, None])  # b, then c
@@ -39,16 +39,15 @@ def test_parameters_missing_from_some_runs_leave_gaps() -> None:
 def test_seeds_without_a_common_epoch_have_no_curve() -> None:
     runs = [run("a", 0.9, params={"seed": "0"}), run("b", 0.8, params={"seed": "1"})]
     (section,) = split_into_sections(runs, "test_f1")
-    settings = group_by_setting(runs)
     histories = {("a", "dev_f1"): [(1, 0.5)], ("b", "dev_f1"): [(2, 0.6)], ("a", "dev_token_f1"): [(1, 0.7)]}
-    plots = draw_learning_curves(section, settings, histories, marks_of(section.frameworks))
+    plots = draw_learning_curves(section, section.settings, histories, marks_of(section.frameworks))
     assert [plot.title for plot in plots] == ["Token F1 on dev by epoch"]
 
 
 def test_continuous_sweep_is_drawn_without_means() -> None:
     runs = [run(f"{n}", n / 100, params={"lr": f"{n}"}) for n in range(1, 31)]
     (section,) = split_into_sections(runs, "test_f1")
-    (plot,) = draw_effects(section, parameter_effects(runs, "test_f1"), marks_of(section.frameworks))
+    (plot,) = draw_effects(section, parameter_effects(section.settings, "test_f1"), marks_of(section.frameworks))
     assert [trace.name for trace in plot.figure.data] == ["spaCy, each run"]
     assert plot.summary == "spaCy: 30 values; best at 30."
 
@@ -56,7 +55,7 @@ def test_continuous_sweep_is_drawn_without_means() -> None:
 def test_best_value_of_a_cost_is_the_lowest() -> None:
     runs = [run(f"{n}", metrics={"ner.losses": float(n)}, params={"lr": f"{n}"}) for n in (1, 2)]
     (section,) = split_into_sections(runs, "ner.losses")
-    (plot,) = draw_effects(section, parameter_effects(runs, "ner.losses"), marks_of(section.frameworks))
+    (plot,) = draw_effects(section, parameter_effects(section.settings, "ner.losses"), marks_of(section.frameworks))
     assert plot.summary.endswith("best at 1.")
 
 

@@ -1,9 +1,8 @@
 import math
-import shlex
 from dataclasses import replace
 
 from training_runs import run  # type: ignore[import-not-found]
-from twinner.report.sections import rerun_command, split_into_sections
+from twinner.report.sections import rank_on_dev, split_into_sections
 from twinner.tracking.read import Run
 
 
@@ -13,8 +12,8 @@ def test_ranks_best_first_and_unfinished_last() -> None:
     assert [r.name for r in section.ranked] == ["high", "low"]
     assert {r.name for r in section.unranked} == {"failed", "going"}
     assert section.winner is not None
-    assert section.winner.name == "high"
-    assert section.margin(section.ranked[1]) == "20.0 points"
+    assert section.winner.best.name == "high"
+    assert section.margin(section.settings[1]) == "20.0 points"
 
 
 def test_ranks_each_test_set_separately() -> None:
@@ -27,13 +26,59 @@ def test_lowest_cost_wins() -> None:
     runs = [run("slow", metrics={"training_time": 90.0}), run("fast", metrics={"training_time": 30.0})]
     (section,) = split_into_sections(runs, "training_time")
     assert [r.name for r in section.ranked] == ["fast", "slow"]
-    assert section.margin(section.ranked[1]) == "60"
+    assert section.margin(section.settings[1]) == "60"
 
 
 def test_earlier_run_wins_ties() -> None:
     (section,) = split_into_sections([run("later", 0.8, minute=5), run("earlier", 0.8)], "test_f1")
     assert [r.name for r in section.ranked] == ["earlier", "later"]
-    assert section.margin(section.ranked[1]) == "the same value"
+    assert section.margin(section.settings[1]) == "the same value"
+
+
+def test_settings_are_ranked_by_their_mean_over_seeds() -> None:
+    runs = [
+        run("a0", 0.9, params={"lr": "1", "seed": "0"}),
+        run("a1", 0.6, params={"lr": "1", "seed": "1"}),
+        run("b0", 0.8, params={"lr": "2", "seed": "0"}),
+        run("b1", 0.76, params={"lr": "2", "seed": "1"}),
+        run("b0 again", 0.99, params={"lr": "2", "seed": "0"}, minute=5),
+    ]
+    (section,) = split_into_sections(runs, "best_dev_f1")
+    assert [[one.name for one in setting.runs] for setting in section.settings] == [["b0", "b1"], ["a0", "a1"]]
+    assert [one.name for one in section.ranked] == ["b0", "b1", "b0 again", "a0", "a1"]
+    assert section.ranks == {"b0": 1, "b1": 1, "b0 again": 1, "a0": 2, "a1": 2}
+    assert section.margin(section.settings[1]) == "1.5 points"  # half of 0.78 - 0.75: dev F1 is half of test F1
+    assert [section.describe(setting) for setting in section.settings] == ["lr 2", "lr 1"]
+
+
+def test_runs_without_a_dev_score_are_ranked_on_test_where_none_has_one() -> None:
+    old = [replace(run(name, f1), metrics={"test_f1": f1}) for name, f1 in (("low", 0.6), ("high", 0.7))]
+    (section,) = split_into_sections(old, "best_dev_f1")
+    assert (section.metric, section.asked) == ("test_f1", "best_dev_f1")
+    assert [one.name for one in section.ranked] == ["high", "low"]
+    assert rank_on_dev(section).winner is None
+    (section,) = split_into_sections([*old, run("new", 0.5)], "best_dev_f1")
+    assert section.metric == "best_dev_f1"
+    assert [one.name for one in section.ranked] == ["new"]
+    assert {one.name for one in section.unranked} == {"low", "high"}
+
+
+def test_a_section_can_be_ranked_on_dev_again() -> None:
+    runs = [run("a", 0.9, metrics={"best_dev_f1": 0.5}), run("b", 0.8, metrics={"best_dev_f1": 0.6})]
+    (section,) = split_into_sections(runs, "test_f1")
+    assert [one.name for one in section.ranked] == ["a", "b"]
+    assert [one.name for one in rank_on_dev(section).ranked] == ["b", "a"]
+
+
+def test_sweep_is_a_column_and_no_parameter() -> None:
+    params = {"lr": "1", "sweep": "demo"}
+    runs = [run("a", 0.8, params=params), replace(run("b", 0.7), tags={"twinner.sweep": "other", **run("b").tags})]
+    (section,) = split_into_sections(runs, "test_f1")
+    assert [(one.title, [one.cell(each)[0] for each in section.ranked]) for one in section.columns][1] == (
+        "Sweep",
+        ["demo", "other"],
+    )
+    assert "sweep" not in {*section.differing, *section.shared.get("All runs", {})}
 
 
 def test_separates_shared_and_differing_parameters() -> None:
@@ -61,19 +106,6 @@ def test_failed_runs_may_lack_parameters() -> None:
     assert section.differing == ["lang"]
 
 
-def test_rerun_command_is_quoted_for_the_shell() -> None:
-    params = {
-        "lr": "0.001",
-        "corpus": "/a b/it's.txt",
-        "test": "",
-        "model_name": "m",
-        "test_size": "500",
-        "spacy_version": "3",
-    }
-    words = shlex.split(rerun_command(run("a", params=params)))
-    assert words == ["mlflow", "run", ".", "-e", "spacy_train", "-P", "corpus=/a b/it's.txt", "-P", "lr=0.001"]
-
-
 def foreign(name: str, experiment: str = "theirs", **metrics: float) -> Run:
     return replace(run(name, metrics=metrics), tags={}, experiment=experiment)
 
@@ -95,16 +127,7 @@ def test_runs_of_other_tools_with_the_test_digest_are_compared() -> None:
 def test_runs_of_other_tools_are_ranked_by_their_last_dev_score() -> None:
     ours = run("ours", metrics={"best_dev_f1": 0.5, "dev_f1": 0.9})
     sections = split_into_sections([ours, foreign("theirs", dev_f1=0.8)], "best_dev_f1")
-    assert {s.winner.name: s.metric for s in sections if s.winner} == {"ours": "best_dev_f1", "theirs": "dev_f1"}
-
-
-def test_runs_of_other_tools_have_no_rerun_command() -> None:
-    source = {"mlflow.source.name": "https://example.org/other.git", "mlflow.project.entryPoint": "train"}
-    assert rerun_command(replace(foreign("theirs"), tags=source), "conda") == ""
-
-
-def test_rerun_command_names_the_environment_manager() -> None:
-    assert rerun_command(run("a"), "uv") == "mlflow run . -e spacy_train --env-manager uv"
+    assert {s.winner.best.name: s.metric for s in sections if s.winner} == {"ours": "best_dev_f1", "theirs": "dev_f1"}
 
 
 def test_table_has_a_limited_number_of_parameters() -> None:

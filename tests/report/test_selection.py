@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -56,6 +57,15 @@ def test_compares_values_as_numbers() -> None:
 def test_ranges_include_rounded_ends() -> None:
     runs = [run_with(drop_rate=text) for text in ("0.1", "0.2", "0.30000000000000004", "0.31")]
     assert Selection(drop_rate="0.1:0.3").apply(runs) == runs[:3]
+
+
+def test_selects_a_sweep_by_its_tag_or_param() -> None:
+    tagged = replace(run_with(), tags={"twinner.step": "spacy_train", "twinner.sweep": "demo"})
+    failed = run_with(sweep="demo")  # before it had its tag
+    other = run_with(sweep="other")
+    assert Selection(sweep="demo").apply([tagged, run_with(), failed, other]) == [tagged, failed]
+    with pytest.raises(BadInput, match="no training run belongs to the sweep 'dem'; choose among: demo, other"):
+        Selection(sweep="dem").apply([tagged, failed, other])
 
 
 def test_combines_selections_in_order() -> None:

@@ -22,7 +22,7 @@ def test_writes_and_logs_the_page(experiment: str, tmp_path: Path, capsys: pytes
     assert built.runs_count == 1
     assert "1 training run: 1 finished" in file.read_text(encoding="utf-8")
     printed = capsys.readouterr().out
-    assert "# spaCy leads on demo with test_f1 0.800" in printed
+    assert "# spaCy leads on demo, chosen on dev: test_f1 0.800" in printed
     assert f"also {file}" in printed
     assert report().runs_count == 2
     query = "tags.twinner.step = 'report'"
@@ -75,6 +75,7 @@ def test_unreachable_server_fails_fast_in_one_line(
         (["--experiments", "no such"], "there is no experiment 'no such'; use one of these: "),
         (["--filter", "nonsense"], "cannot parse the filter 'nonsense': "),
         (["--metric", "test_f3"], "no finished run has the metric 'test_f3'; use one of these: "),
+        (["--sweep", "none"], "no training run belongs to the sweep 'none'; choose among: (none)"),
         (["--drop-rate", "0.9"], "no training run has drop_rate 0.9; choose among the values tried: 0.2"),
         (["--log-text", "maybe"], "'maybe' is not one of 'yes', 'no'"),
     ],

@@ -26,7 +26,7 @@ def test_summary_holds_the_result(experiment: str) -> None:
     best, second = log_two_with_predictions()
     found = only_test_set(build_report().summary)
     assert found["winner"]["run_id"] == best
-    assert found["winner"]["value"] == 0.8
+    assert (found["winner"]["value"], found["winner"]["test_f1"]) == (0.4, 0.8)
     assert found["winner"]["model_uri"] == f"runs:/{best}/model"
     assert found["winner"]["command"].startswith("mlflow run . -e spacy_train -P corpus=demo")
     assert found["winner"]["params"]["drop_rate"] == "0.2"
@@ -35,8 +35,13 @@ def test_summary_holds_the_result(experiment: str) -> None:
     assert found["runner_up"]["run_id"] == second
     assert found["comparison"]["significant"]
     assert found["comparison"]["difference"] == pytest.approx(0.8 - 6 / 11)
-    assert found["ranking"] == [best, second]
-    assert "spaCy: train for more than 3 epochs" in [advice["what"] for advice in found["advice"]]
+    assert found["comparison"]["comparisons"] == 1
+    assert [setting["runs"] for setting in found["ranking"]] == [[best], [second]]
+    assert (found["warnings"], found["other_choice"]) == ([], None)
+    longer = "mlflow run . -e spacy_train -P corpus=demo -P drop_rate=0.2 -P epochs=6 -P lr=0.001 -P seed=0"
+    assert {advice["what"]: advice["command"] for advice in found["advice"]}[
+        "spaCy: train for more than 3 epochs"
+    ] == longer
 
 
 def test_summary_is_valid_json_with_nan_metrics(experiment: str) -> None:
@@ -72,16 +77,21 @@ def test_markdown_shows_result_and_table(experiment: str) -> None:
     for number in range(20):
         log_training(name=f"more {number}", test_f1=0.1, status="FAILED")
     lines = build_report().markdown.splitlines()
-    assert lines[0] == "# spaCy leads on demo with test_f1 0.800"
+    assert lines[0] == "# spaCy leads on demo, chosen on dev: test_f1 0.800"
     assert f"- model: `runs:/{best}/model`" in lines
-    assert any(line.startswith("- runner-up: second, test_f1 0.5455") and "significant (p = " in line for line in lines)
+    (runner_up,) = [
+        line for line in lines if line.startswith("- runner-up: second (Spark NLP): best_dev_f1 0.2727, test_f1")
+    ]
+    assert "test_f1 0.5455 (95 % interval of test F1: " in runner_up
+    assert "12.7 points behind in best_dev_f1; 25.5 points behind on test F1, significant (p = 0.0001 corr" in runner_up
+    assert runner_up.endswith("corrected for 1 comparison, 0.0001 uncorrected)")
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert table[0] == ["Rank", "Run", "Framework", "drop_rate", "F1", "Precision", "Recall"]
-    assert [row[:5] for row in table[2:6]] == [
-        ["1", "best", "spaCy", "0.2", "0.8"],
-        ["2", "second", "Spark NLP", "0.2", "0.5455"],
-        ["3", "third", "spaCy", "0.1", "0.5"],
-        ["–", "more 19 (failed)", "spaCy", "0.2", "0.1"],
+    assert table[0] == ["Rank", "Run", "Framework", "drop_rate", "best_dev_f1", "F1", "Precision", "Recall"]
+    assert [row[:6] for row in table[2:6]] == [
+        ["1", "best", "spaCy", "0.2", "0.4", "0.8"],
+        ["2", "second", "Spark NLP", "0.2", "0.2727", "0.5455"],
+        ["3", "third", "spaCy", "0.1", "0.25", "0.5"],
+        ["–", "more 19 (failed)", "spaCy", "0.2", "0.05", "0.1"],
     ]
     assert len(table) == 2 + 20
     assert "3 more runs are on the page." in lines

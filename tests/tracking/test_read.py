@@ -175,10 +175,10 @@ def test_histories_omit_infinity(experiment: str) -> None:
 
 
 def test_dev_scores_are_those_of_the_kept_epoch(experiment: str) -> None:
-    log_training(name="logged", token_f1=(0.9, 0.4), metrics={"best_epoch": 1, "best_dev_f1": 0.85})
-    log_training(name="from history", token_f1=(0.8, 0.3), metrics={"best_epoch": 1})
-    log_training(name="no best epoch", token_f1=(0.7, 0.99))
-    log_training(name="not at best epoch", token_f1=(0.7, 0.99), metrics={"best_epoch": 3})
+    log_training(name="logged", token_f1=(0.9, 0.4), dev_f1=0.85, metrics={"best_epoch": 1})
+    log_training(name="from history", token_f1=(0.8, 0.3), dev_f1=None, metrics={"best_epoch": 1})
+    log_training(name="no best epoch", token_f1=(0.7, 0.99), dev_f1=None)
+    log_training(name="not at best epoch", token_f1=(0.7, 0.99), dev_f1=None, metrics={"best_epoch": 3})
     runs = score_kept_epochs(find_training_runs(), kept_epoch_metric("dev_f1"))
     # log_training's dev_f1 is 0.05 below the token F1.
     assert {run.name: run.score("best_dev_f1") for run in runs} == {

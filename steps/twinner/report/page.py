@@ -1,4 +1,4 @@
-"""Build the report page: which training run won, by how much, why, and what to try next."""
+"""Build the report page: which setting won, by how much, why, and what to try next."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,20 @@ from plotly.offline import get_plotlyjs
 from twinner.evaluation.mistakes import KINDS
 from twinner.pages.rendering import render
 from twinner.report import plots
+from twinner.report.choice import TOLD, is_on_dev, is_on_test, told_metric
 from twinner.report.error_analysis import count_by_kind, differing_sentences, find_disagreements, frequent_confusions
-from twinner.report.findings import CURVES, MAX_CURVES, Findings, analyse
+from twinner.report.findings import CURVES, Findings, analyse
 from twinner.report.plots import MAX_PLOTTED, Mark, Plot, marks_of
 from twinner.report.sections import MAX_COLUMNS, Section, split_into_sections
 from twinner.report.selection import Selection
+from twinner.report.settings import Setting
 from twinner.report.summary import markdown, runs_csv, summary_json
+from twinner.report.sweeps import find_sweeps
 from twinner.terminal import one_line
 from twinner.tracking.address import link_to_run
 from twinner.tracking.read import (
+    CHOICE,
+    LOWER_IS_BETTER,
     Run,
     by_epoch_metric,
     check_metric,
@@ -36,13 +41,14 @@ MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; th
 ON_PAPER = ("Run", "Parameters", "Ranked by", "Test scores")  # groups of columns that are printed, the first ones
 MAX_FAILURES = 50  # whose messages are shown
 MAX_LISTED = 20  # names of runs in a note
+MIN_MENTIONS = 30  # of a label in test, for its score to mean much
 
 
 @dataclass(frozen=True)
 class Report:
     """A report: the page, the same as JSON (`summary`), CSV (`runs`) and for a terminal (`markdown`).
 
-    runs_count: the runs covered. winner: the best run of the section with the most runs.
+    runs_count: the runs covered. winner: the best run of the winning setting of the section with the most runs.
     """
 
     html: str
@@ -57,19 +63,22 @@ def build_report(
     selection: Selection | None = None,
     experiments: str = "",
     filter: str = "",
-    metric: str = "test_f1",
+    metric: str = CHOICE,
     log_text: bool = True,
 ) -> Report:
     """Build the report from the training runs in MLflow.
 
-    selection: by drop_rate, epochs and lr; None: all. experiments: comma-separated names or ids, empty: the current
-    one. filter: in MLflow's search syntax. metric: ranks the runs; for a score of each epoch on dev (`dev_f1`) that of
-    the epoch whose model was kept. log_text: whether sentences that the runs logged may be shown.
+    selection: by drop_rate, epochs, lr and sweep; None: all. experiments: comma-separated names or ids, empty: the
+    current one. filter: in MLflow's search syntax. metric: ranks the settings, by its mean over their seeds; for a
+    score of each epoch on dev (`dev_f1`) that of the epoch whose model was kept. log_text: whether sentences that the
+    runs logged may be shown.
     Raises BadInput if there is nothing to report, or for an invalid experiment, filter, selection or metric.
     """
     selection = selection or Selection()
     ranked_by = kept_epoch_metric(metric)
-    runs = score_kept_epochs(selection.apply(find_training_runs(experiments, filter, metric)), ranked_by)
+    runs = selection.apply(find_training_runs(experiments, filter, metric))
+    for of_dev in dict.fromkeys([ranked_by, CHOICE]):  # advice looks at dev, whatever ranks
+        runs = score_kept_epochs(runs, of_dev)
     check_metric(runs, ranked_by)
     sections = split_into_sections(runs, ranked_by)
     findings = [analyse(section, deep=number < MAX_DETAILED) for number, section in enumerate(sections)]
@@ -97,14 +106,18 @@ def build_report(
         runs=runs_csv(findings),
         markdown=markdown(title, counts, findings),
         runs_count=len(runs),
-        winner=winner,
+        winner=winner.best,
     )
 
 
-def _title(section: Section, winner: Run) -> str:
-    leader = winner.framework or winner.label
-    where = f"on {winner.corpus}" if winner.corpus else f"in {section.experiment}" if section.experiment else ""
-    return one_line(f"{leader} leads {where} with {section.metric} {_value(winner, section.metric)}")
+def _title(section: Section, winner: Setting) -> str:
+    leader = winner.framework or winner.best.label
+    corpus = winner.best.corpus
+    where = f"on {corpus}" if corpus else f"in {section.experiment}" if section.experiment else ""
+    told = told_metric(section)
+    score = f"{told} {_value(winner, told)}"
+    how = f" with {score}" if told == section.metric else f", chosen on dev: {score}"
+    return one_line(f"{leader} leads {where}".rstrip() + how)
 
 
 def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:
@@ -112,28 +125,33 @@ def _view(found: Findings, number: int, log_text: bool, marks: Mapping[str, Mark
     section = found.section
     groups = [(name, len(list(group))) for name, group in groupby(section.columns, lambda column: column.group)]
     printed = [width for name, width in groups if name in ON_PAPER]
+    told = told_metric(section)
     return {
         "number": number,
         "section": section,
         "findings": found,
         "metric_note": _metric_note(section.metric),
+        "chosen_on": "dev" if is_on_dev(section.metric) else "test" if is_on_test(section.metric) else "",
+        "told": told,
         "corpora": sorted({run.corpus for run in section.runs} - {""}),
         "rivals": _rivals(section),
+        "settings": section.settings[: max(len(found.first), MAX_LISTED)] if len(section.settings) > 1 else [],
+        "measures": list(dict.fromkeys([section.metric, *([] if section.metric in LOWER_IS_BETTER else [TOLD])])),
+        "sweeps": find_sweeps(section),
         "groups": groups,
         "printed": 2 + sum(printed),  # rank and name come first
         "printed_groups": len(printed),
         "links": {run.id: link for run in section.runs if (link := link_to_run(run.experiment_id, run.id))},
         "plots": [_embed(plot) for plot in _draw_plots(found, marks)],
-        "seeds": [setting for setting in found.settings if len(setting.runs) > 1][:MAX_CURVES],
         "notes": _notes(found, log_text),
-        "value": lambda run: _value(run, section.metric),
+        "value": _value,
         "errors": _errors(found, log_text, marks),
     }
 
 
 def _metric_note(metric: str) -> str:
     by_epoch = by_epoch_metric(metric)
-    return f": {by_epoch} of the epoch whose model was kept" if by_epoch != metric else ""
+    return f" ({by_epoch} of the epoch whose model was kept)" if by_epoch != metric else ""
 
 
 def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:
@@ -141,8 +159,8 @@ def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:
     if not found.top:
         return []
     return [
-        *plots.draw_learning_curves(section, found.drawn, found.histories, marks),
-        *plots.draw_cost(section, found.settings, marks),
+        *plots.draw_learning_curves(section, found.first, found.histories, marks),
+        *plots.draw_cost(section, marks),
         *plots.draw_effects(section, found.effects, marks),
         *plots.draw_parallel_coordinates(section, found.effects, marks),
         *plots.draw_label_scores(section, found.evidence.support, marks),
@@ -192,12 +210,13 @@ def _notes(found: Findings, log_text: bool) -> list[str]:
         notes.append(f"The table shows {shown} differing parameters; runs.csv has all.")
     if not found.top:
         return [*notes, f"Plots and errors are shown only for the {MAX_DETAILED} sections with the most runs."]
-    if len(found.settings) > len(found.drawn):
-        notes.append(f"The curves show the {len(found.drawn)} best of {len(found.settings)} settings.")
+    if len(section.settings) > len(found.first):
+        covered = f"the {len(found.first)} best of {len(section.settings)} settings"
+        notes.append(f"The table of settings, the curves and the comparisons cover {covered}; runs.csv ranks all.")
     if len(section.ranked) > MAX_PLOTTED:
         notes.append(f"The other plots show the {MAX_PLOTTED} best runs; lines through means include all runs.")
     for curve in CURVES[:2]:
-        drawn = [run for setting in found.drawn for run in setting.runs]
+        drawn = [run for setting in found.first for run in setting.runs]
         without = [run.label for run in drawn if (run.id, curve) not in found.histories]
         if without:
             notes.append(f"No curve of {curve}, which was not logged, for: {_listed(without)}.")
@@ -205,9 +224,13 @@ def _notes(found: Findings, log_text: bool) -> list[str]:
         notes.append("No scores by label: no run has metrics named test_f1_<LABEL>.")
     elif not evidence.support:
         notes.append("The number of mentions by label is unknown: no top run has it in entity_report.json.")
-    names = {run.id: run.label for run in found.top}
+    notes += _rare_labels(section, evidence.support)
+    names = {run.id: run.label for run in section.ranked}
+    by_reason: dict[str, list[str]] = {}
     for identity, reason in evidence.lacking.items():
-        notes.append(f"No interval, comparison or errors for {names[identity]}: it {reason}.")
+        by_reason.setdefault(reason, []).append(names[identity])
+    for reason, labels in by_reason.items():
+        notes.append(f"No interval, comparison or errors for {_listed(labels)}: it {reason}.")
     for run in found.top:
         if run.id in evidence.predictions and (logged := run.score("test_f1")) is not None:
             recomputed = evidence.predictions[run.id].f1
@@ -221,19 +244,31 @@ def _notes(found: Findings, log_text: bool) -> list[str]:
     return notes
 
 
+def _rare_labels(section: Section, support: Mapping[str, int]) -> list[str]:
+    """Return a warning of labels with too few mentions in test for a reliable score, if there are any."""
+    few = {label: support[label] for label in section.labels if support.get(label, MIN_MENTIONS) < MIN_MENTIONS}
+    if not few:
+        return []
+    listed = ", ".join(f"{label} ({count})" for label, count in sorted(few.items(), key=lambda pair: pair[1]))
+    rarest = min(few.values())
+    step = f"; for the rarest, a single mention changes recall by {100 / rarest:.0f} points" if rarest else ""
+    what = f"Do not rely on the test F1 of {len(few)} label{'s' if len(few) > 1 else ''}"
+    return [f"{what}: test has fewer than {MIN_MENTIONS} mentions of {listed}{step}."]
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return ", ".join(names[:MAX_LISTED]) + more
 
 
-def _rivals(section: Section) -> list[tuple[str, Run]]:
-    """Return the runs to show beside the winner: the runner-up, and the best one of every other framework."""
+def _rivals(section: Section) -> list[tuple[str, Setting]]:
+    """Return the settings to show beside the winner: the runner-up, and the best one of every other framework."""
     if section.runner_up is None:
         return []
     rivals = [("Runner-up", section.runner_up)]
-    for framework, run in section.best_by_framework.items():
-        if run not in (section.winner, section.runner_up):
-            rivals.append((f"Best {framework or 'other'} run", run))
+    for framework, setting in section.best_by_framework.items():
+        if setting not in (section.winner, section.runner_up):
+            rivals.append((f"Best of {framework or 'the others'}", setting))
     return rivals
 
 
@@ -249,6 +284,7 @@ def _counts(runs: Sequence[Run]) -> str:
     return f"{len(runs)} training run{'s' if len(runs) != 1 else ''}: {', '.join(parts)}"
 
 
-def _value(run: Run, metric: str) -> str:
-    value = run.metrics[metric]
+def _value(setting: Setting, metric: str) -> str:
+    """Return the mean of a metric over seeds, which at least one must have."""
+    value = setting.mean(metric)
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}" if abs(value) < 1e15 else f"{value:.4g}"

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -80,26 +80,31 @@ class Predictions:
 class Evidence:
     """What the artifacts of runs on one test set hold.
 
-    predictions: by run id, in the order of the runs. lacking: why a run has none, by run id.
+    predictions: by run id, in the order of the runs. counts: of these runs and those that were only counted, the
+    entities found, spurious and missed in each sentence (n by 3), by run id. lacking: why a run has none, by run id.
     support: the number of gold entities in test by label, spelled as in metrics; empty if unknown.
     """
 
     predictions: Mapping[str, Predictions]
     lacking: Mapping[str, str]
     support: Mapping[str, int]
+    counts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
-def read_evidence(runs: Sequence[Run]) -> Evidence:
+def read_evidence(runs: Sequence[Run], counted: Sequence[Run] = ()) -> Evidence:
     """Read the predictions of runs on one test set; missing and unreadable ones are left out.
 
-    The gold tags of the first readable run are the reference: runs with other gold tags are left out, whatever their
-    tag `twinner.test_digest` says.
+    counted: runs of whose predictions only the counts are kept, as all would take much memory. The gold tags of the
+    first readable run are the reference: runs with other gold tags are left out, whatever their tag
+    `twinner.test_digest` says.
     """
-    files = fetch_artifacts(runs, [INFERENCE, ENTITY_REPORT])
+    files = fetch_artifacts(runs, [INFERENCE, ENTITY_REPORT]) | fetch_artifacts(counted, [INFERENCE])
     read: dict[str, Predictions] = {}
+    counts: dict[str, NDArray[np.int64]] = {}
     lacking: dict[str, str] = {}
     support: dict[str, int] = {}
-    for run in runs:
+    gold: Sequence[Tags] | None = None
+    for place, run in enumerate((*runs, *counted)):
         try:
             found, of_run = _read_artifacts(files[run.id])
         except Exception as error:  # any program may have written them, so anything may be wrong
@@ -108,14 +113,17 @@ def read_evidence(runs: Sequence[Run]) -> Evidence:
         support = support or of_run
         if found is None:
             lacking[run.id] = f"has no {INFERENCE}"
-        elif read and next(iter(read.values())).gold != found.gold:
+        elif gold is not None and gold != found.gold:
             lacking[run.id] = "was scored on other gold tags"
         else:
-            read[run.id] = found
+            gold = found.gold
+            counts[run.id] = found.counts
+            if place < len(runs):
+                read[run.id] = found
     if read and not support:
         first = next(iter(read.values()))
         support = Counter(metric_label(label) for entities in first.gold_entities for _, _, label in entities)
-    return Evidence(read, lacking, support)
+    return Evidence(read, lacking, support, counts)
 
 
 def _read_artifacts(files: Mapping[str, Path]) -> tuple[Predictions | None, dict[str, int]]:

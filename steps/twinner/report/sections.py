@@ -1,19 +1,20 @@
-"""Group runs by test set: who won, which parameters differ, and the table of all runs."""
+"""Group runs by test set: which setting won, which parameters differ, and the table of all runs."""
 
 import math
-import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from twinner.report.settings import WITHOUT_EFFECT, Setting, rank_settings
 from twinner.tracking.params import is_numeric, number
-from twinner.tracking.read import LOWER_IS_BETTER, Run, by_epoch_metric
+from twinner.tracking.read import CHOICE, FALLBACK, Run, metrics_to_rank_by, shorten
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 MAX_FRAMEWORKS = 6  # compared in detail
 MAX_COLUMNS = 30  # parameters in the table; runs.csv has all
-NOT_REPEATED = ("export", "model_name")  # where a result goes, not how it is made
+MAX_DESCRIPTION = 160  # characters
+OWN_COLUMNS = frozenset({"corpus", "sweep"})  # parameters that are shown as facts
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Column:
             return text, text if amount is None else f"{amount:.6g}"
         text = {
             "framework": run.framework,
+            "sweep": run.sweep,
             "corpus": run.corpus,
             "commit": run.commit[:10],
             "started": f"{run.started:%Y-%m-%d %H:%M}",
@@ -54,41 +56,72 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """The runs that share a test set; `ranked` are sorted best first.
+    """The runs that share a test set; their `settings` are ranked by the mean of the metric over seeds, best first.
 
     digest: of the test set; empty if unknown. experiment: for runs of other tools, whose test sets are unknown, the
-    name of their experiment. With neither, no run got as far as the test set, and none is ranked.
+    name of their experiment. With neither, no run got as far as the test set, and none is ranked. asked: the metric
+    that the ranking was asked for; `metric` is another one where no run has it.
     """
 
     digest: str
     metric: str
-    ranked: Sequence[Run]
+    asked: str
+    settings: Sequence[Setting]
     unranked: Sequence[Run]
     experiment: str = ""
 
-    @property
+    @cached_property
+    def ranked(self) -> list[Run]:
+        """The runs of all settings, those of the best setting first, repeated ones last in theirs."""
+        return [run for setting in self.settings for run in (*setting.runs, *setting.repeats)]
+
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """The rank of its setting, from 1, by run id."""
+        return {
+            run.id: rank for rank, setting in enumerate(self.settings, 1) for run in (*setting.runs, *setting.repeats)
+        }
+
+    @cached_property
     def runs(self) -> list[Run]:
         """All runs in table order."""
         return [*self.ranked, *self.unranked]
 
     @property
-    def winner(self) -> Run | None:
-        """The best run, or None if none is ranked."""
-        return self.ranked[0] if self.ranked else None
+    def winner(self) -> Setting | None:
+        """The best setting, or None if none is ranked."""
+        return self.settings[0] if self.settings else None
 
     @property
-    def runner_up(self) -> Run | None:
-        """The second-best run, or None."""
-        return self.ranked[1] if len(self.ranked) > 1 else None
+    def runner_up(self) -> Setting | None:
+        """The second-best setting, or None."""
+        return self.settings[1] if len(self.settings) > 1 else None
 
     @cached_property
-    def best_by_framework(self) -> dict[str, Run]:
-        """The best ranked run of each framework (of at most 6), the winner's framework first."""
-        best: dict[str, Run] = {}
-        for run in self.ranked:
+    def best_by_framework(self) -> dict[str, Setting]:
+        """The best setting of each framework (of at most 6), the winner's framework first."""
+        best: dict[str, Setting] = {}
+        for setting in self.settings:
             if len(best) < MAX_FRAMEWORKS:
-                best.setdefault(run.framework, run)
+                best.setdefault(setting.framework, setting)
         return best
+
+    def describe(self, setting: Setting) -> str:
+        """Return the parameters that tell a setting from the others of its framework, as `name value, …`."""
+        params = setting.best.params
+        names = sorted(self._telling.get(setting.framework, ()))
+        return shorten(", ".join(f"{name} {params[name]}" for name in names if params.get(name)), MAX_DESCRIPTION)
+
+    @cached_property
+    def _telling(self) -> dict[str, set[str]]:
+        """The parameters that differ between the settings of each framework."""
+        values: dict[str, dict[str, set[str]]] = {}
+        for setting in self.settings:
+            of_framework = values.setdefault(setting.framework, {})
+            for name, text in setting.best.params.items():
+                if name not in WITHOUT_EFFECT and name != "seed":
+                    of_framework.setdefault(name, set()).add(text)
+        return {key: {name for name, texts in found.items() if len(texts) > 1} for key, found in values.items()}
 
     @cached_property
     def frameworks(self) -> list[str]:
@@ -100,10 +133,10 @@ class Section:
         """The entity types that any run was scored on, sorted."""
         return sorted({name[8:] for run in self.runs for name in run.metrics if name.startswith("test_f1_")})
 
-    def margin(self, other: Run) -> str:
-        """Return the winner's lead over another run, in points if both values are shares."""
+    def margin(self, other: Setting) -> str:
+        """Return the winner's lead over another setting, in points if both values are shares."""
         assert self.winner is not None
-        first, second = self.winner.metrics[self.metric], other.metrics[self.metric]
+        first, second = self.winner.mean(self.metric), other.mean(self.metric)
         lead = abs(first - second)
         if lead == 0:
             return "the same value"
@@ -123,12 +156,12 @@ class Section:
             for name in {name for run in runs for name in run.params}:
                 if len({run.params.get(name) for run in runs if name in run.params or run.status == "FINISHED"}) > 1:
                     varied.add(name)
-        return sorted(varied - {"corpus"})  # the corpus has its own column
+        return sorted(varied - OWN_COLUMNS)
 
     @cached_property
     def shared(self) -> dict[str, dict[str, str]]:
         """The parameters with a single value, by `All runs` and `<framework> runs`; not empty ones nor columns."""
-        skipped = {*self.differing, *ALWAYS_SHOWN}
+        skipped = {*self.differing, *ALWAYS_SHOWN, "sweep"}
         everywhere = {}
         by_framework = {}
         for framework in self.frameworks:
@@ -159,7 +192,7 @@ class Section:
         counts = Counter(name for run in self.runs for name in run.params)
         common = sorted(self.differing, key=lambda name: -counts[name])[:MAX_COLUMNS]
         names = [*ALWAYS_SHOWN, *sorted({*common} - {*ALWAYS_SHOWN})]
-        columns = [Column("Run", "Framework", "fact", "framework")]
+        columns = [Column("Run", "Framework", "fact", "framework"), Column("Run", "Sweep", "fact", "sweep")]
         columns += [Column("Parameters", name, "param", name) for name in names]
         scores = [("F1", "test_f1"), ("Precision", "test_precision"), ("Recall", "test_recall")]
         scores += [("Partial F1", "test_partial_f1")]
@@ -180,10 +213,10 @@ class Section:
 
 
 def split_into_sections(runs: Sequence[Run], metric: str) -> list[Section]:
-    """Group runs by test set, the one with the most ranked runs first, and rank each by the metric, best first.
+    """Group runs by test set, the one with the most ranked runs first, and rank the settings of each by the metric.
 
-    Runs on different test sets are never ranked together; ties go to the earlier run. Runs of other tools have an
-    unknown test set: those of one experiment form a section.
+    Runs on different test sets are never ranked together. Runs of other tools have an unknown test set: those of one
+    experiment form a section.
     """
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
@@ -194,27 +227,16 @@ def split_into_sections(runs: Sequence[Run], metric: str) -> list[Section]:
     return sorted(sections, key=lambda section: (-len(section.ranked), not section.digest, section.digest))
 
 
-def _rank(runs: Sequence[Run], metric: str, digest: str, experiment: str) -> Section:
-    if experiment and not any(run.ranks(metric) for run in runs):
-        metric = by_epoch_metric(metric)  # another tool does not say which epoch's model it kept
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    ranked = [run for run in runs if run.ranks(metric)]
-    ranked.sort(key=lambda run: (sign * run.metrics[metric], run.started, run.id))
+def rank_on_dev(section: Section) -> Section:
+    """Return a section ranked by the score on dev; nothing is ranked where no run has one."""
+    return _rank(section.runs, CHOICE, section.digest, section.experiment, {FALLBACK})
+
+
+def _rank(
+    runs: Sequence[Run], asked: str, digest: str, experiment: str, excluded: Collection[str] = frozenset()
+) -> Section:
+    metrics = [name for name in metrics_to_rank_by(asked, bool(experiment)) if name not in excluded]
+    metric = next((name for name in metrics if any(run.ranks(name) for run in runs)), asked)
+    settings = rank_settings([run for run in runs if run.ranks(metric)], metric)
     unranked = sorted((run for run in runs if not run.ranks(metric)), key=lambda run: run.started, reverse=True)
-    return Section(digest, metric, ranked, unranked, experiment)
-
-
-def rerun_command(run: Run, manager: str = "") -> str:
-    """Return the shell command that repeats a run: its entry point and its parameters that are not empty.
-
-    manager: for `--env-manager`; empty: MLflow's default. Empty for a run of another tool, which no step can repeat.
-    """
-    if run.is_foreign:
-        return ""
-    words = ["mlflow", "run", ".", "-e", run.step]
-    if manager:
-        words += ["--env-manager", manager]
-    for name, value in run.settings.items():
-        if value != "" and name not in NOT_REPEATED:
-            words += ["-P", f"{name}={value}"]
-    return shlex.join(words)
+    return Section(digest, metric, asked, settings, unranked, experiment)

@@ -1,10 +1,11 @@
-"""Select the runs that a report covers by values, lists and ranges of parameters."""
+"""Select the runs that a report covers: by values, lists and ranges of parameters, and by sweep."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinner.errors import BadInput
+from twinner.terminal import one_line
 from twinner.tracking.params import number
 from twinner.tracking.read import Run
 
@@ -13,16 +14,23 @@ REMEDY = "give a value (0.2), several (0.1,0.3), a range (0.1:0.3), or nothing f
 
 @dataclass(frozen=True)
 class Selection:
-    """The user's selection by `drop_rate`, `epochs` and `lr`; an empty text selects all."""
+    """The user's selection by `drop_rate`, `epochs`, `lr` and `sweep`; an empty text selects all."""
 
     drop_rate: str = ""
     epochs: str = ""
     lr: str = ""
+    sweep: str = ""
 
     def apply(self, runs: Sequence[Run]) -> list[Run]:
         """Return the selected runs in the given order. Raises BadInput for a malformed selection or an empty result."""
         selected = list(runs)
-        for name, text in vars(self).items():
+        if self.sweep:
+            selected = [run for run in selected if run.sweep == self.sweep]
+            if not selected:
+                listed = ", ".join(sorted({one_line(run.sweep) for run in runs if run.sweep})) or "(none)"
+                raise BadInput(f"no training run belongs to the sweep {self.sweep!r}", f"choose among: {listed}")
+        for name in ("drop_rate", "epochs", "lr"):
+            text = getattr(self, name)
             ranges = parse_ranges(name, text)
             if ranges:
                 tried = {run.params.get(name, "") for run in selected}

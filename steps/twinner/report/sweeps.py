@@ -1,46 +1,29 @@
-"""Analyse sweeps: mean and spread over seeds, the effect of each parameter, score against training time."""
+"""Analyse sweeps: which runs belong to one, the effect of each parameter, score against training time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import mean, stdev
+from statistics import mean
 
 from twinner.parameters import PARAMETERS
+from twinner.report.sections import Section
+from twinner.report.settings import WITHOUT_EFFECT, Setting
 from twinner.tracking.params import number
-from twinner.tracking.read import LOWER_IS_BETTER, Run
-
-WITHOUT_EFFECT = frozenset(name for name, parameter in PARAMETERS.items() if not parameter.affects_scores)
+from twinner.tracking.read import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Ranked runs that differ only in their seed, best first, one run per seed; often a single run."""
+class Sweep:
+    """The runs of one section that belong together by name.
 
-    runs: Sequence[Run]
+    best: the best-ranked setting that a run of it belongs to; None if none is ranked.
+    """
 
-    def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the runs that have it; at least one must."""
-        return mean(self._values(metric))
-
-    def spread(self, metric: str) -> float | None:
-        """Return the sample standard deviation (n - 1) of a metric over seeds; None for fewer than two."""
-        values = self._values(metric)
-        return stdev(values) if len(values) > 1 else None
-
-    def lowest(self, metric: str) -> float:
-        """Return the lowest value of a metric over the runs that have it."""
-        return min(self._values(metric))
-
-    def highest(self, metric: str) -> float:
-        """Return the highest value of a metric over the runs that have it."""
-        return max(self._values(metric))
-
-    def has(self, metric: str) -> bool:
-        """Whether any run has the metric."""
-        return bool(self._values(metric))
-
-    def _values(self, metric: str) -> list[float]:
-        return [value for run in self.runs if (value := run.score(metric)) is not None]
+    name: str
+    runs: int
+    finished: int
+    settings: int
+    best: Setting | None
 
 
 @dataclass(frozen=True)
@@ -70,27 +53,29 @@ class Effect:
         return not any(isinstance(value, str) for value in self.values)
 
 
-def group_by_setting(ranked: Sequence[Run]) -> list[Setting]:
-    """Group ranked runs by everything but their seed; if a seed was run twice, the better run counts.
+def find_sweeps(section: Section) -> list[Sweep]:
+    """Return the sweeps of a section's runs, sorted by name."""
+    sweeps = []
+    for name in sorted({run.sweep for run in section.runs} - {""}):
+        runs = [run for run in section.runs if run.sweep == name]
+        settings = [setting for setting in section.settings if any(run.sweep == name for run in setting.runs)]
+        finished = sum(run.status == "FINISHED" for run in runs)
+        sweeps.append(Sweep(name, len(runs), finished, len(settings), settings[0] if settings else None))
+    return sweeps
 
-    Parameters that do not affect scores (`PARAMETERS[name].affects_scores`) are ignored.
+
+def parameter_effects(settings: Sequence[Setting], metric: str) -> list[Effect]:
+    """Return the effect of each parameter that has several values within a framework, except the seed.
+
+    Runs without the metric are left out.
     """
-    groups: dict[object, dict[str, Run]] = {}
-    for run in ranked:
-        params = frozenset((k, v) for k, v in run.params.items() if k != "seed" and k not in WITHOUT_EFFECT)
-        key = run.framework, run.tags.get("twinner.corpus_digest"), run.commit, params
-        groups.setdefault(key, {}).setdefault(run.params.get("seed", ""), run)
-    return [Setting(list(by_seed.values())) for by_seed in groups.values()]
-
-
-def parameter_effects(ranked: Sequence[Run], metric: str) -> list[Effect]:
-    """Return the effect of each parameter that has several values within a framework, except the seed."""
     effects = []
+    scored = [run for setting in settings for run in setting.runs if run.score(metric) is not None]
     for name in PARAMETERS:
         if name in WITHOUT_EFFECT or name == "seed":
             continue
-        for framework in sorted({run.framework for run in ranked}):
-            runs = [run for run in ranked if run.framework == framework and run.params.get(name, "")]
+        for framework in sorted({run.framework for run in scored}):
+            runs = [run for run in scored if run.framework == framework and run.params.get(name, "")]
             texts = [run.params[name] for run in runs]
             if len(set(texts)) < 2:
                 continue

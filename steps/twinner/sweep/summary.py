@@ -4,7 +4,7 @@ import pandas as pd
 from optuna.trial import TrialState
 from prettytable import PrettyTable, TableStyle
 
-from twinner.report.sections import rerun_command
+from twinner.report.commands import rerun_command
 from twinner.sweep.plan import Plan
 from twinner.sweep.space import spell
 from twinner.sweep.study import Outcome

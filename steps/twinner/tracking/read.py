@@ -24,7 +24,7 @@ from twinner.frameworks import FRAMEWORKS
 from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
-from twinner.tracking.tags import TESTED
+from twinner.tracking.tags import SWEEP, TESTED
 
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
@@ -34,6 +34,8 @@ MAX_FRAMEWORK = 32  # characters of an unknown framework's name
 MAX_PARENTS = 10  # ancestors of a run to look at
 INFINITY = 1.79e308  # SQL stores write infinity as the largest float
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
+CHOICE = "best_dev_f1"  # what runs are chosen by
+FALLBACK = "test_f1"  # what they are ranked by where none has that
 TRAIN_FIRST = "let one finish: `mlflow run . -e spacy_train`"
 
 
@@ -95,6 +97,12 @@ class Run:
     def error(self) -> str:
         """Why the run failed, as the user was told."""
         return self.tags.get("twinner.error", "")
+
+    @property
+    def sweep(self) -> str:
+        """The sweep that it belongs to; empty for none."""
+        # A run that failed early has the param, but not the tag yet.
+        return self.tags.get(SWEEP) or self.params.get("sweep", "")
 
     @property
     def commit(self) -> str:
@@ -182,7 +190,7 @@ def find_training_runs(experiments: str = "", filter: str = "", metric: str = ""
         token = page.token
         if not token:
             break
-    wanted = {kept_epoch_metric(metric), by_epoch_metric(metric)} - {""}
+    wanted = {*metrics_to_rank_by(kept_epoch_metric(metric)), by_epoch_metric(metric)} - {""}
     chosen = [run for run in stored.values() if _is_training(run, wanted)]
     if not chosen:
         where = f"experiment {', '.join(map(repr, names.values()))}"
@@ -220,6 +228,15 @@ def kept_epoch_metric(metric: str) -> str:
 def by_epoch_metric(metric: str) -> str:
     """Return the opposite of `kept_epoch_metric`: the score of each epoch."""
     return metric.removeprefix("best_") if metric.startswith("best_dev_") else metric
+
+
+def metrics_to_rank_by(metric: str, is_foreign: bool = True) -> list[str]:
+    """Return the metrics that a section is ranked by, the first that any of its runs can be ranked by.
+
+    is_foreign: of another tool, which does not say which epoch's model it kept.
+    """
+    metrics = [metric, *([by_epoch_metric(metric)] if is_foreign else []), *([FALLBACK] if metric == CHOICE else [])]
+    return list(dict.fromkeys(metrics))
 
 
 def score_kept_epochs(runs: Sequence[Run], metric: str) -> list[Run]:
@@ -260,7 +277,7 @@ def read_histories(runs: Sequence[Run], metrics: Sequence[str]) -> dict[tuple[st
 def check_metric(runs: Sequence[Run], metric: str) -> None:
     """Raise BadInput unless some run can be ranked by the metric; suggest metrics that the runs have."""
     by_epoch = by_epoch_metric(metric)
-    if any(run.ranks(metric) or (run.is_foreign and run.ranks(by_epoch)) for run in runs):
+    if any(run.ranks(name) for run in runs for name in metrics_to_rank_by(metric, run.is_foreign)):
         return
     finished = [run for run in runs if run.status == "FINISHED"]
     if not finished:

@@ -150,8 +150,8 @@ def _with_interval(f1: float, corpus: Corpus, predictions: Sequence[Prediction])
 def _interval(corpus: Corpus, predictions: Sequence[Prediction], label: str = "") -> str:
     """The interval of F1, of a label or of all; empty for a single sentence."""
     gold = [sentence.tags for sentence in corpus.test]
-    interval = f1_interval(sentence_counts(gold, [prediction.tags for prediction in predictions], label))
-    return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+    interval = f1_interval([sentence_counts(gold, [prediction.tags for prediction in predictions], label)])
+    return f"{interval.low:.4f} to {interval.high:.4f}" if interval else ""
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from twinner.report.plots.style import STYLES, Marks, Plot, escape, lay_out, shorten
 from twinner.report.sections import Section
-from twinner.report.sweeps import Setting
+from twinner.report.settings import Setting
 from twinner.tracking.read import History
 
 NAMED = 3  # best settings of each framework in the legend; the others are faint
@@ -19,7 +19,7 @@ def draw_learning_curves(section: Section, settings: Sequence[Setting], historie
     unit = "Step" if section.experiment else "Epoch"
     plots = []
     for framework in section.frameworks:
-        own = [setting for setting in settings if setting.runs[0].framework == framework]
+        own = [setting for setting in settings if setting.framework == framework]
         # One plot per framework: each sums a different loss over different batches.
         title = f"Loss by {unit.lower()}, {marks[framework].title}"
         plots += _draw_metric(own, histories, marks, "ner.losses", title, unit, "Loss, sum")
@@ -45,15 +45,15 @@ def _draw_metric(
     figure = go.Figure()
     summaries = []
     places: dict[str, int] = {}
-    mixed = len({setting.runs[0].framework for setting, _ in curves}) > 1
+    mixed = len({setting.framework for setting, _ in curves}) > 1
     for setting, curve in curves:
-        run = setting.runs[0]
+        run = setting.best
         mark = marks[run.framework]
         place = places[run.framework] = places.get(run.framework, -1) + 1
         named = place < NAMED
         dash, symbol, _ = STYLES[place % NAMED]
         steps, values, spreads = zip(*curve, strict=True)
-        seeds = [f"{len(setting.runs)} seeds"] if len(setting.runs) > 1 else []
+        seeds = [setting.seeds] if len(setting.runs) > 1 else []
         remarks = [*([escape(mark.title)] if mixed else []), *seeds]
         if any(spreads) and named:
             figure.add_scatter(

@@ -1,6 +1,6 @@
 """Plot scores: F1 by label, score against training time, the confusion matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,27 +9,32 @@ from twinner.report.error_analysis import entity_confusion_matrix
 from twinner.report.plots.style import MAX_PLOTTED, Mark, Marks, Plot, escape, lay_out, shorten
 from twinner.report.predictions import Predictions
 from twinner.report.sections import Section
-from twinner.report.sweeps import Setting, pareto_front
+from twinner.report.settings import Setting
+from twinner.report.sweeps import pareto_front
 from twinner.tracking.read import LOWER_IS_BETTER, Run
 
 MAX_LABELS = 30  # in a readable confusion matrix
 
 
 def draw_label_scores(section: Section, support: Mapping[str, int], marks: Marks) -> list[Plot]:
-    """Plot test F1 by label for the best run of each framework; support: gold entities in test by label, if known."""
-    if not section.labels or not section.ranked:
+    """Plot test F1 by label, means over seeds, for the best setting of each framework.
+
+    support: the number of gold entities in test by label, if known.
+    """
+    if not section.labels or not section.settings:
         return []
     figure = go.Figure()
     names = [
         f"{shorten(label)} (n = {support[label]:,})" if label in support else shorten(label) for label in section.labels
     ]
     summaries = []
-    for framework, run in section.best_by_framework.items():
+    for framework, setting in section.best_by_framework.items():
         mark = marks[framework]
-        values = [run.score(f"test_f1_{label}") for label in section.labels]
+        metrics = [f"test_f1_{label}" for label in section.labels]
+        values = [setting.mean(metric) if setting.has(metric) else None for metric in metrics]
         figure.add_bar(
             orientation="h",
-            name=f"{escape(mark.title)}: {shorten(run.name)}",
+            name=f"{escape(mark.title)}: {_name(setting)}",
             y=list(range(len(names))),  # by index: two shortened names may be equal
             x=values,
             customdata=names,
@@ -58,12 +63,12 @@ def draw_label_scores(section: Section, support: Mapping[str, int], marks: Marks
     bars = len(section.labels) * len(section.best_by_framework)
     figure.update_layout(margin_r=48)  # room for the numbers beside the bars
     figure.update_layout(barmode="group", bargap=0.25, height=130 + 20 * bars + 12 * len(section.labels))
-    return [Plot("Test F1 by label", f"The best run of each framework. {'; '.join(summaries)}.", figure, wide=True)]
+    return [Plot("Test F1 by label", f"The best setting of each framework. {'; '.join(summaries)}.", figure, wide=True)]
 
 
-def draw_cost(section: Section, settings: Sequence[Setting], marks: Marks) -> list[Plot]:
+def draw_cost(section: Section, marks: Marks) -> list[Plot]:
     """Plot the metric against training time, one mark per setting (mean and sd over seeds), and the Pareto front."""
-    timed = [setting for setting in settings[:MAX_PLOTTED] if setting.has("training_time")]
+    timed = [setting for setting in section.settings[:MAX_PLOTTED] if setting.has("training_time")]
     if len(timed) < 2 or section.metric in LOWER_IS_BETTER:
         return []
     figure = go.Figure()
@@ -78,7 +83,7 @@ def draw_cost(section: Section, settings: Sequence[Setting], marks: Marks) -> li
             hoverinfo="skip",
         )
     for framework in section.frameworks:
-        own = [setting for setting in timed if setting.runs[0].framework == framework]
+        own = [setting for setting in timed if setting.framework == framework]
         if not own:
             continue
         mark = marks[framework]
@@ -88,7 +93,7 @@ def draw_cost(section: Section, settings: Sequence[Setting], marks: Marks) -> li
             x=[setting.mean("training_time") for setting in own],
             y=[setting.mean(section.metric) for setting in own],
             error_y={"array": [spread or 0 for spread in spreads], "visible": any(spreads), "thickness": 1.5},
-            text=[_setting_name(setting) for setting in own],
+            text=[_name(setting) for setting in own],
             mode="markers",
             marker={"color": mark.colour, "symbol": mark.symbol, "size": 10},
             hovertemplate="%{text}<br>%{x:,.1f} s, %{y:.4f}<extra></extra>",
@@ -137,6 +142,5 @@ def draw_confusion_matrix(run: Run, found: Predictions, mark: Mark) -> Plot | No
     return Plot(f"Confusion matrix: {run.label}", summary, figure)
 
 
-def _setting_name(setting: Setting) -> str:
-    seeds = f", {len(setting.runs)} seeds" if len(setting.runs) > 1 else ""
-    return f"{shorten(setting.runs[0].name)}{seeds}"
+def _name(setting: Setting) -> str:
+    return shorten(setting.best.name) + (f", {setting.seeds}" if len(setting.runs) > 1 else "")
