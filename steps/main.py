@@ -1,16 +1,12 @@
 """Train with both frameworks and compare them: child runs of one parent, as `mlflow run .` starts them."""
 
-import os
-import sys
-from pathlib import Path
-
 from twinner import cli
 from twinner.errors import BadInput
+from twinner.source_code import PROJECT
 from twinner.spark.jars import check_platform
 from twinner.tracking.store import check_store
 from twinner.tracking.write import tracked_run
 
-PROJECT = Path(__file__).resolve().parent.parent
 # Enough for the demo corpus; together the two trainings take about 3 minutes on 2 cores.
 QUICK = {"spacy_train": {"epochs": "6"}, "sparknlp_train": {"epochs": "5"}}
 
@@ -25,8 +21,6 @@ def main(corpus: str = "demo", drop_rate: str = "", epochs: str = "", lr: str = 
     settings = locals()
     check_store()
     given = {name: value for name, value in settings.items() if value}
-    # The children run in this environment, which may not be activated: its `python` must come first.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with tracked_run("main") as run:
         run.log_params(settings)
         trainings = [run.start_child(PROJECT, step, QUICK[step] | given) for step in _steps_for_this_machine()]

@@ -89,6 +89,13 @@ PARAMETERS = {
     "metric": Parameter("the metric to rank the runs by"),
     "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
     "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
+    "run_id": Parameter("id of the training to repeat; empty: the winner of the current experiment"),
+    "tolerance": Parameter(
+        "the largest difference that counts as none; of values above 1 a share",
+        kind=float,
+        must="at least 0",
+        is_valid=lambda value: 0 <= value < math.inf,
+    ),
     "max_drop": Parameter("how far the F1 of a label with enough mentions may fall", **_SHARE_BELOW_1),
     "dry_run": Parameter("yes: show the decision and change nothing"),
     "force": Parameter("yes: promote the best version whatever the gate says; needs a reason"),

@@ -17,19 +17,12 @@ from twinner.report import plots
 from twinner.report.error_analysis import count_by_kind, differing_sentences, find_disagreements, frequent_confusions
 from twinner.report.findings import CURVES, MAX_CURVES, Findings, analyse
 from twinner.report.plots import MAX_PLOTTED, Mark, Plot, marks_of
-from twinner.report.sections import MAX_COLUMNS, Section, split_into_sections
+from twinner.report.sections import MAX_COLUMNS, Section, find_sections
 from twinner.report.selection import Selection
 from twinner.report.summary import markdown, runs_csv, summary_json
 from twinner.terminal import one_line
 from twinner.tracking.address import link_to_run
-from twinner.tracking.read import (
-    Run,
-    by_epoch_metric,
-    check_metric,
-    find_training_runs,
-    kept_epoch_metric,
-    score_kept_epochs,
-)
+from twinner.tracking.read import Run, by_epoch_metric, kept_epoch_metric
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only
@@ -69,12 +62,11 @@ def build_report(
     """
     selection = selection or Selection()
     ranked_by = kept_epoch_metric(metric)
-    runs = score_kept_epochs(selection.apply(find_training_runs(experiments, filter, metric)), ranked_by)
-    check_metric(runs, ranked_by)
-    sections = split_into_sections(runs, ranked_by)
+    sections = find_sections(selection, experiments, filter, metric)
+    runs = [run for section in sections for run in section.runs]
     findings = [analyse(section, deep=number < MAX_DETAILED) for number, section in enumerate(sections)]
     winner = sections[0].winner
-    assert winner is not None  # check_metric found a run that ranks
+    assert winner is not None
     title = _title(sections[0], winner)
     counts = _counts(runs)
     marks = marks_of(run.framework for run in runs)

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from twinner.report.selection import Selection
 from twinner.tracking.params import is_numeric, number
-from twinner.tracking.read import LOWER_IS_BETTER, Run, by_epoch_metric
+from twinner.tracking.read import (
+    LOWER_IS_BETTER,
+    Run,
+    by_epoch_metric,
+    check_metric,
+    find_training_runs,
+    kept_epoch_metric,
+    score_kept_epochs,
+)
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 MAX_FRAMEWORKS = 6  # compared in detail
@@ -177,6 +186,20 @@ class Section:
             Column("Origin", "Started (UTC)", "fact", "started"),
         ]
         return [column for column in columns if any(column.cell(run)[0] for run in self.runs)]
+
+
+def find_sections(
+    selection: Selection | None = None, experiments: str = "", filter: str = "", metric: str = "test_f1"
+) -> list[Section]:
+    """Find the training runs in MLflow that `build_report` covers, grouped by test set; the first group has a winner.
+
+    Raises BadInput as `build_report` does.
+    """
+    ranked_by = kept_epoch_metric(metric)
+    found = (selection or Selection()).apply(find_training_runs(experiments, filter, metric))
+    runs = score_kept_epochs(found, ranked_by)
+    check_metric(runs, ranked_by)
+    return split_into_sections(runs, ranked_by)
 
 
 def split_into_sections(runs: Sequence[Run], metric: str) -> list[Section]:

@@ -12,9 +12,9 @@ from twinner.parameters import PARAMETERS
 from twinner.source_code import code_digest
 from twinner.tracking.opening import persist
 from twinner.tracking.params import step_settings
+from twinner.tracking.tags import CODE
 
 SWEEP = "twinner.sweep"  # tag: the name of the sweep that a run belongs to
-CODE = "twinner.code"  # tag: the digest of the code that made a run
 MAY_BE_LOCAL = ("config", "vectors", "init", "embeddings")  # files whose content no run records
 
 

@@ -12,15 +12,15 @@ from twinner import serving
 from twinner.corpus import Corpus, Sentence, read_corpus
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
+from twinner.machine import describe_machine, installed_packages
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.secrets import refuse_secrets
-from twinner.source_code import code_digest
 from twinner.terminal import printable
 from twinner.tracking.address import where_to_look
 from twinner.tracking.read import read_runs
 from twinner.tracking.registry import MODEL_CARD, check_model_name
-from twinner.tracking.reuse import CODE, SWEEP, find_equal_run, remove_joined_run
+from twinner.tracking.reuse import SWEEP, find_equal_run, remove_joined_run
 from twinner.tracking.store import check_store
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
@@ -77,7 +77,8 @@ def train_and_track(
             corpus = _read(settings)
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, training_size=len(train))
-        run.set_tags({CODE: code_digest(), **({SWEEP: sweep} if sweep else {})})
+        run.log_code()
+        run.set_tags({SWEEP: sweep} if sweep else {})
         _print_sample(corpus, train)
         trainer = make_trainer(corpus, run.run_id)
         try:
@@ -152,12 +153,15 @@ def _train(
     with tqdm(total=epochs, initial=len(done), unit="epoch", desc=f"training {trainer.framework}") as bar:
 
         def on_epoch(epoch: Epoch) -> None:
+            if len(done) == len(finished):  # only now have all libraries chosen their kernels and threads
+                run.log_machine(describe_machine())
             done.append(epoch)
             run.log_epoch(epoch)
             score = "dev_f1" if "dev_f1" in epoch.scores else "dev_token_f1"
             bar.set_postfix_str(f"loss={epoch.loss:.1f}, {score}={epoch.scores[score]:.3f}", refresh=False)
             bar.update()
 
+        installed_packages()  # `describe_machine` wants them, and they would take training time
         began = time.perf_counter()
         best_epoch = trainer.train(train, dev, on_epoch)
         seconds = time.perf_counter() - began
