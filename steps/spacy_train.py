@@ -12,6 +12,7 @@ from twinner.frameworks.spacy.checkpoint import Checkpoint, new_checkpoint, resu
 from twinner.frameworks.spacy.config import config_language
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 from twinner.parameters import check_parameters
+from twinner.portable import check_portable
 from twinner.temporary import remove_folder, temporary_folder
 from twinner.tracking.registry import download_model
 from twinner.tracking.store import check_store
@@ -43,6 +44,7 @@ def spacy_train(
     resume: str = "",
     sweep: str = "",
     reuse: Literal["yes", "no"] = "no",
+    portable: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
 ) -> Result:
@@ -57,6 +59,8 @@ def spacy_train(
             settings = resumed_settings(spacy_train, settings)
             resumed = stack.enter_context(resumed_checkpoint(resume))
             finished = state.epochs if (state := resumed.load()) else ()
+        if settings["portable"] == "yes":
+            check_portable(settings["embeddings"])
         if settings["config"] and settings["lang"] == "auto":
             settings["lang"] = config_language(settings["config"])
         folder = temporary_folder("init")

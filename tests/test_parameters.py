@@ -37,6 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "resume": "",
         "sweep": "",
         "reuse": "no",
+        "portable": "no",
         "log_text": "yes",
         "export": "",
     },

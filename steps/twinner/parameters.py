@@ -81,6 +81,7 @@ PARAMETERS = {
     "log_text": Parameter("no: log and show nothing that holds text of the corpus", affects_scores=False),
     "sweep": Parameter("a name for runs that belong together", affects_scores=False),
     "reuse": Parameter("yes: end at once if an equal run has finished already", affects_scores=False),
+    "portable": Parameter("yes: compute with one instruction set, so that all x86-64 machines give the same digits"),
     "export": Parameter(
         "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
     ),

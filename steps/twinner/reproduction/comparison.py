@@ -153,9 +153,10 @@ def _values(run: Run) -> dict[tuple[str, int], float]:
     return {(metric, epoch): value for (_, metric), points in histories.items() for epoch, value in points}
 
 
-def _order(key: tuple[str, int]) -> tuple[bool, str, int]:
+def _order(key: tuple[str, int]) -> tuple[bool, bool, str, int]:
+    """Final metrics first, and of these the scores over entities before those by tag."""
     metric, epoch = key
-    return epoch > 0, metric, epoch
+    return epoch > 0, not metric.startswith(("test_", "best_")), metric, epoch
 
 
 def _causes(then: Run, now: Run, pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
