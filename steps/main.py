@@ -1,11 +1,9 @@
 """Train with both frameworks and compare them: child runs of one parent, as `mlflow run .` starts them."""
 
-from pathlib import Path
-
 from twinner import cli
 from twinner.errors import BadInput
+from twinner.source_code import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 # Enough for the demo corpus; together the two trainings take about 3 minutes on 2 cores.
 QUICK = {"spacy_train": {"epochs": "6"}, "sparknlp_train": {"epochs": "5"}}
 

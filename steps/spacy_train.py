@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from twinner import cli
 from twinner.parameters import check_parameters
+from twinner.portable import check_portable
 
 if TYPE_CHECKING:
     from twinner.training.result import Result
@@ -36,6 +37,7 @@ def spacy_train(
     resume: str = "",
     sweep: str = "",
     reuse: Literal["yes", "no"] = "no",
+    portable: Literal["yes", "no"] = "no",
     log_text: Literal["yes", "no"] = "yes",
     export: str = "",
 ) -> "Result":
@@ -68,6 +70,8 @@ def spacy_train(
             settings = resumed_settings(spacy_train, settings)
             resumed = stack.enter_context(resumed_checkpoint(resume))
             finished = state.epochs if (state := resumed.load()) else ()
+        if settings["portable"] == "yes":
+            check_portable(settings["embeddings"])
         if settings["config"] and settings["lang"] == "auto":
             settings["lang"] = config_language(settings["config"])
         folder = temporary_folder("init")

@@ -1,15 +1,13 @@
 """Search the parameters of a training step: `python steps/sweep.py --space "drop_rate=0.1:0.5 lr=1e-4:1e-2:log"`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from twinner import cli
 from twinner.parameters import check_parameters
+from twinner.source_code import PROJECT
 
 if TYPE_CHECKING:
     from twinner.sweep.study import Outcome
-
-PROJECT = Path(__file__).resolve().parent.parent
 
 
 def sweep(

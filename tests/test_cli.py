@@ -30,7 +30,9 @@ def runs_of(client: mlflow.MlflowClient, experiment: str = "tests") -> list[Any]
     return list(client.search_runs([found[0].experiment_id]))
 
 
-@pytest.mark.parametrize("step", ["main", "spacy_train", "sparknlp_train", "report", "sweep", "promote", "sync"])
+@pytest.mark.parametrize(
+    "step", ["main", "spacy_train", "sparknlp_train", "report", "sweep", "reproduce", "promote", "sync"]
+)
 def test_help_waits_for_no_library(step: str) -> None:
     heavy = "mlflow spacy pyspark sparknlp pandas numpy sklearn matplotlib sqlalchemy optuna"
     code = f"import sys, {step}; from twinner import cli; cli.exit_status({step}.{step}, ['--help'])"

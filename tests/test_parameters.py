@@ -12,7 +12,7 @@ from twinner.errors import BadInput
 from twinner.parameters import PARAMETERS, check_parameters
 
 PROJECT = Path(__file__).resolve().parent.parent
-STEPS = ["main", "spacy_train", "sparknlp_train", "report", "promote", "sync"]
+STEPS = ["main", "spacy_train", "sparknlp_train", "report", "sweep", "reproduce", "promote", "sync"]
 
 # The contract: the parameters of each step in order, with their defaults.
 SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto", "tag_column": ""}
@@ -37,6 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "resume": "",
         "sweep": "",
         "reuse": "no",
+        "portable": "no",
         "log_text": "yes",
         "export": "",
     },
@@ -86,6 +87,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "seed": 0,
         "name": "",
     },
+    "reproduce": {"run_id": "", "tolerance": 0.001},
     "promote": {
         "model_name": "",
         "max_drop": 0.02,

@@ -1,13 +1,21 @@
 """Run the project as users do: from a git URL in an empty folder, and in a loop followed by a report."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from users import NOT_THE_PROJECT, PROJECT, User, accepts_connections, free_port, wait_until  # type: ignore[import-not-found]
+from users import (  # type: ignore[import-not-found]
+    NOT_THE_PROJECT,
+    PROJECT,
+    User,
+    accepts_connections,
+    commit_everything,
+    free_port,
+    git,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -25,9 +33,7 @@ def git_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     base = tmp_path_factory.mktemp("git")
     tree = base / "tree"
     shutil.copytree(PROJECT, tree, ignore=shutil.ignore_patterns(*NOT_THE_PROJECT))
-    git("init", "-q", "-b", "main", cwd=tree)
-    git("add", "-A", cwd=tree)
-    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "Working tree", cwd=tree)
+    commit_everything(tree)
     git("clone", "-q", "--bare", str(tree), str(base / "served" / "twinner"))
     port = free_port()
     server = subprocess.Popen(
@@ -40,12 +46,6 @@ def git_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()  # git passes the signal on to its daemon
         server.wait(timeout=10)
-
-
-def git(*arguments: str, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run git without the user's settings."""
-    environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    return subprocess.run(["git", *arguments], cwd=cwd, env=environment, check=check, capture_output=True, text=True)
 
 
 def test_git_url_trains_and_keeps_spelling_of_params(git_url: str, user: User) -> None:

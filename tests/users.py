@@ -64,6 +64,20 @@ class User:
         return Path(self.client.download_artifacts(run.info.run_id, name, str(to)))
 
 
+def git(*arguments: str, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git without the user's settings."""
+    environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return subprocess.run(["git", *arguments], cwd=cwd, env=environment, check=check, capture_output=True, text=True)
+
+
+def commit_everything(tree: Path) -> str:
+    """Make a folder a git repository with one commit more, and return that commit."""
+    git("init", "-q", "-b", "main", cwd=tree)
+    git("add", "-A", cwd=tree)
+    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "Working tree", cwd=tree)
+    return git("rev-parse", "HEAD", cwd=tree).stdout.strip()
+
+
 def small_corpus(folder: Path) -> Path:
     """Write the first sentences of each split of the demo corpus to a new folder."""
     folder.mkdir(parents=True)

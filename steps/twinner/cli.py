@@ -17,6 +17,7 @@ import click
 from twinner.cores import take_free_share
 from twinner.errors import BadInput, Failure
 from twinner.parameters import PARAMETERS
+from twinner.portable import restart_portably
 from twinner.secrets import mask_output, mask_secrets, refuse_secrets
 from twinner.terminal import one_line, replace_unencodable_output
 
@@ -32,7 +33,7 @@ def run(step: Callable[..., object]) -> None:
     signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as after `&` in a shell script
         signal.signal(signal.SIGINT, interrupt)
-    status = exit_status(step, sys.argv[1:])
+    status = exit_status(step, sys.argv[1:], owns_process=True)
     sys.stdout.flush()
     if status == INTERRUPTED:  # at its end Python gives up its handlers, and another Ctrl-C would change the status
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -48,14 +49,14 @@ def prepare_process() -> None:
     _silence_libraries()
 
 
-def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
+def exit_status(step: Callable[..., object], arguments: Sequence[str], owns_process: bool = False) -> int:
     """Run a step with these arguments and return its exit status; a failure prints one line to stderr.
 
+    owns_process: whether nothing but this step runs in this process, which may then be started anew.
     If the step failed before it opened its run, the run that `mlflow run` started this process in is marked FAILED.
     """
     try:
-        take_free_share()  # before any library starts its threads
-        command(step).main(list(arguments), prog_name=f"{step.__name__}.py", standalone_mode=False)
+        command(step, owns_process).main(list(arguments), prog_name=f"{step.__name__}.py", standalone_mode=False)
     except click.exceptions.Exit as leave:
         return int(leave.exit_code)
     except (click.ClickException, BadInput) as error:
@@ -81,11 +82,14 @@ def exit_status(step: Callable[..., object], arguments: Sequence[str]) -> int:
     return DONE
 
 
-def command(step: Callable[..., object]) -> click.Command:
+def command(step: Callable[..., object], owns_process: bool = False) -> click.Command:
     """Build the command of a step, with an option for each of its parameters: `--drop-rate` or `--drop_rate`."""
 
     def run_step(**values: Any) -> None:
         refuse_secrets(values)
+        if owns_process and values.get("portable") == "yes":
+            restart_portably()
+        take_free_share()  # before any library starts its threads
         step(**{name: value for name, value in values.items() if value is not None})
 
     options: list[click.Parameter] = []

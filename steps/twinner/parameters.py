@@ -81,6 +81,7 @@ PARAMETERS = {
     "log_text": Parameter("no: log and show nothing that holds text of the corpus", affects_scores=False),
     "sweep": Parameter("a name for runs that belong together; a report covers only those", affects_scores=False),
     "reuse": Parameter("yes: end at once if an equal run has finished already", affects_scores=False),
+    "portable": Parameter("yes: compute with one instruction set, so that all x86-64 machines give the same digits"),
     "export": Parameter(
         "a folder that also gets the model and the run's outputs, replaced as a whole", affects_scores=False
     ),
@@ -99,6 +100,13 @@ PARAMETERS = {
     "metric": Parameter("the metric whose mean over seeds ranks the settings"),
     "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
     "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
+    "run_id": Parameter("id of the training to repeat; empty: the winner of the current experiment"),
+    "tolerance": Parameter(
+        "the largest difference that counts as none; of values above 1 a share",
+        kind=float,
+        must="at least 0",
+        is_valid=lambda value: 0 <= value < math.inf,
+    ),
     "max_drop": Parameter("how far the F1 of a label with enough mentions may fall", **_SHARE_BELOW_1),
     "dry_run": Parameter("yes: show the decision and change nothing"),
     "force": Parameter("yes: promote the best version whatever the gate says; needs a reason"),

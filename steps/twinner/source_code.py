@@ -4,7 +4,9 @@ import functools
 import hashlib
 from pathlib import Path
 
-STEPS = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]  # the folder that holds steps/
+STEPS = PROJECT / "steps"
+CONSTRAINTS = "constraints.txt"
 SUFFIXES = (".py", ".cfg", ".lock")  # what a training depends on
 
 
@@ -13,8 +15,25 @@ def code_digest() -> str:
     """Return a digest of this project's code and of its pinned dependencies: 16 hexadecimal digits."""
     found = hashlib.sha256()
     files = [path for path in STEPS.rglob("*") if path.suffix in SUFFIXES and path.is_file()]
-    for path in [*sorted(files), STEPS.parent / "constraints.txt"]:
+    for path in [*sorted(files), PROJECT / CONSTRAINTS]:
         content = path.read_bytes() if path.is_file() else b""
-        found.update(f"{path.relative_to(STEPS.parent).as_posix()} {len(content)}\n".encode())
+        found.update(f"{path.relative_to(PROJECT).as_posix()} {len(content)}\n".encode())
         found.update(content)
     return found.hexdigest()[:16]
+
+
+def uncommitted_files() -> list[str]:
+    """Return the files of `code_digest` that differ from the commit, each with git's letters for how: `M steps/x.py`.
+
+    Empty too where git is missing, or the project is not in a repository.
+    """
+    try:
+        from git import Git, GitError  # fails where there is no git
+    except ImportError:
+        return []
+    try:
+        status = Git(PROJECT).status("--porcelain", "--untracked-files=all", "--", STEPS.name, CONSTRAINTS)
+    except (GitError, OSError):
+        return []
+    changed = [line.strip() for line in status.splitlines()]
+    return [line for line in changed if line.strip('"').endswith((*SUFFIXES, CONSTRAINTS))]

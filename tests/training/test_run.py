@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow.entities import Run
 from spacy.tokens import Doc
+from threadpoolctl import threadpool_info
 from twinner.corpus import entities_of, read_corpus
 from twinner.training.result import Result
 
@@ -126,6 +127,15 @@ def test_tags_identify_step_framework_and_corpus(run: Run, small_corpus: Path) -
     assert "twinner.error" not in run.data.tags
 
 
+def test_logs_what_it_was_computed_with(run: Run) -> None:
+    machine = json.loads(artifact(run.info.run_id, "machine.json").read_text(encoding="utf-8"))
+    kernel = next(library["architecture"] for library in threadpool_info() if library["user_api"] == "blas")
+    assert machine["processor"]["BLAS"] == f"{kernel}, 1 threads"  # as the training limits them
+    assert machine["processor"]["microarchitecture"] in run.data.tags["twinner.processor"]
+    assert machine["environment"]["spacy"] == run.data.params["spacy_version"]
+    assert run.data.tags["twinner.blas"] == f"{machine['environment']['BLAS']}: {machine['processor']['BLAS']}"
+
+
 def test_logs_splits_as_datasets(run: Run, small_corpus: Path) -> None:
     inputs = {item.tags[0].value: item.dataset for item in cast(Any, run.inputs).dataset_inputs}
     assert inputs.keys() == {"train", "dev", "test"}
@@ -149,6 +159,7 @@ def test_logs_artifacts(run: Run, tracked: mlflow.MlflowClient) -> None:
         "confusion.png",
         "errors.html",
         "config.cfg",
+        "machine.json",
     }
     assert {"MLmodel", "model.spacy", "code"} <= {f.name for f in model_folder(run.info.run_id).iterdir()}
     for picture, start in (("loss.jpg", b"\xff\xd8"), ("confusion.png", b"\x89PNG")):

@@ -10,8 +10,7 @@ from twinner.cache import cache_folder
 from twinner.corpus.conll import read_conll
 from twinner.corpus.download import download
 from twinner.errors import BadInput
-
-PROJECT = Path(__file__).resolve().parents[3]  # the folder that holds steps/
+from twinner.source_code import PROJECT
 
 _CONLL2003 = "https://raw.githubusercontent.com/JohnSnowLabs/spark-nlp/master/src/test/resources/conll2003/"
 _MED_DE = (

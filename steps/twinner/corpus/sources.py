@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from twinner.cache import cache_folder
-from twinner.corpus.builtin import BUILTIN, PROJECT, builtin_file
+from twinner.corpus.builtin import BUILTIN, builtin_file
 from twinner.corpus.documents import documents_in, has_annotations, is_annotations
 from twinner.corpus.download import download, without_password
 from twinner.errors import BadInput
+from twinner.source_code import PROJECT
 
 SPLITS = {  # split -> words in a file's name that denote it, as in eng.testa or de-train.conll
     "train": {"train", "training"},

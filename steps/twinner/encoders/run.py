@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from twinner.encoders.export import MODEL, OUTPUT, digest_of_files, max_pieces
 from twinner.encoders.pieces import pieces_of
+from twinner.encoders.runtime import onnxruntime
 from twinner.errors import BadInput
 
 ARCHITECTURES = frozenset({"bert", "distilbert", "electra", "xlm-roberta"})  # the values of `model_type` it can run

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from tqdm import tqdm
 
 from twinner.encoders.embedding_cache import Embeddings, digest_of
 from twinner.encoders.run import Encoder, Vectors
+from twinner.encoders.runtime import onnxruntime
 
 VERSION = 1  # bump it to invalidate cached vectors
 PART = 256  # sentences that are in memory at once

@@ -18,23 +18,14 @@ from twinner.report.choice import TOLD, is_on_dev, is_on_test, told_metric
 from twinner.report.error_analysis import count_by_kind, differing_sentences, find_disagreements, frequent_confusions
 from twinner.report.findings import CURVES, Findings, analyse
 from twinner.report.plots import MAX_PLOTTED, Mark, Plot, marks_of
-from twinner.report.sections import MAX_COLUMNS, Section, split_into_sections
+from twinner.report.sections import MAX_COLUMNS, Section, find_sections
 from twinner.report.selection import Selection
 from twinner.report.settings import Setting
 from twinner.report.summary import markdown, runs_csv, summary_json
 from twinner.report.sweeps import find_sweeps
 from twinner.terminal import one_line
 from twinner.tracking.address import link_to_run
-from twinner.tracking.read import (
-    CHOICE,
-    LOWER_IS_BETTER,
-    Run,
-    by_epoch_metric,
-    check_metric,
-    find_training_runs,
-    kept_epoch_metric,
-    score_kept_epochs,
-)
+from twinner.tracking.read import CHOICE, LOWER_IS_BETTER, Run, by_epoch_metric, kept_epoch_metric
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only
@@ -76,14 +67,11 @@ def build_report(
     """
     selection = selection or Selection()
     ranked_by = kept_epoch_metric(metric)
-    runs = selection.apply(find_training_runs(experiments, filter, metric))
-    for of_dev in dict.fromkeys([ranked_by, CHOICE]):  # advice looks at dev, whatever ranks
-        runs = score_kept_epochs(runs, of_dev)
-    check_metric(runs, ranked_by)
-    sections = split_into_sections(runs, ranked_by)
+    sections = find_sections(selection, experiments, filter, metric)
+    runs = [run for section in sections for run in section.runs]
     findings = [analyse(section, deep=number < MAX_DETAILED) for number, section in enumerate(sections)]
     winner = sections[0].winner
-    assert winner is not None  # check_metric found a run that ranks
+    assert winner is not None
     title = _title(sections[0], winner)
     counts = _counts(runs)
     marks = marks_of(run.framework for run in runs)

@@ -6,9 +6,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from twinner.report.selection import Selection
 from twinner.report.settings import WITHOUT_EFFECT, Setting, rank_settings
 from twinner.tracking.params import is_numeric, number
-from twinner.tracking.read import CHOICE, FALLBACK, Run, metrics_to_rank_by, shorten
+from twinner.tracking.read import (
+    CHOICE,
+    FALLBACK,
+    Run,
+    check_metric,
+    find_training_runs,
+    kept_epoch_metric,
+    metrics_to_rank_by,
+    score_kept_epochs,
+    shorten,
+)
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 MAX_FRAMEWORKS = 6  # compared in detail
@@ -210,6 +221,21 @@ class Section:
             Column("Origin", "Started (UTC)", "fact", "started"),
         ]
         return [column for column in columns if any(column.cell(run)[0] for run in self.runs)]
+
+
+def find_sections(
+    selection: Selection | None = None, experiments: str = "", filter: str = "", metric: str = CHOICE
+) -> list[Section]:
+    """Find the training runs in MLflow that `build_report` covers, grouped by test set; the first group has a winner.
+
+    Raises BadInput as `build_report` does.
+    """
+    ranked_by = kept_epoch_metric(metric)
+    runs = (selection or Selection()).apply(find_training_runs(experiments, filter, metric))
+    for of_dev in dict.fromkeys([ranked_by, CHOICE]):  # advice looks at dev, whatever ranks
+        runs = score_kept_epochs(runs, of_dev)
+    check_metric(runs, ranked_by)
+    return split_into_sections(runs, ranked_by)
 
 
 def split_into_sections(runs: Sequence[Run], metric: str) -> list[Section]:

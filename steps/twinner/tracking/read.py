@@ -24,13 +24,14 @@ from twinner.frameworks import FRAMEWORKS
 from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
-from twinner.tracking.tags import SWEEP, TESTED
+from twinner.tracking.tags import REPRODUCES, SWEEP, TESTED
 
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 MAX_REQUESTS = 8  # concurrent requests to the store
 MAX_LABEL = 80  # characters of a run's name on display
 MAX_FRAMEWORK = 32  # characters of an unknown framework's name
+CONTEXT = "mlflow.data.context"  # of a dataset: its tag for the split
 MAX_PARENTS = 10  # ancestors of a run to look at
 INFINITY = 1.79e308  # SQL stores write infinity as the largest float
 LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses"})
@@ -45,6 +46,7 @@ class Run:
 
     params: as `plain_params` returns them. settings: the parameters of its step, as `step_settings` returns them.
     metrics: the last value of each. status: MLflow's, such as `FINISHED`. experiment: the name of its experiment.
+    digests: of its datasets, by split.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Run:
     artifact_uri: str = ""
     settings: Mapping[str, str | int | float] = field(default_factory=dict)
     experiment: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def label(self) -> str:
@@ -173,7 +176,7 @@ def find_training_runs(experiments: str = "", filter: str = "", metric: str = ""
     """Find the training runs of experiments that match an MLflow filter, newest first.
 
     A training run is one of a step named `…_train`, or one that another tool logged with `metric` or with the tag
-    `twinner.framework`. Runs that merely stand in for a resumed run (`twinner.resumed`) are left out.
+    `twinner.framework`. Left out are runs that merely stand in for a resumed run (`twinner.resumed`), or repeat one.
     Raises BadInput for a filter that MLflow rejects, for a store with malformed ids, and if there is no such run.
     """
     names = find_experiments(experiments)
@@ -350,7 +353,7 @@ def _tell_apart(runs: Sequence[Run]) -> list[Run]:
 
 def _is_training(run: StoredRun, metrics: set[str]) -> bool:
     tags = run.data.tags
-    if "twinner.resumed" in tags:
+    if "twinner.resumed" in tags or REPRODUCES in tags:
         return False
     if _is_ours(run):
         return _step(tags).endswith("_train")
@@ -400,7 +403,13 @@ def _plain(stored: StoredRun, experiments: Mapping[str, str]) -> Run:
         tags=_masked(data.tags),
         artifact_uri=info.artifact_uri or "",
         experiment=experiments.get(info.experiment_id, ""),
+        digests=_digests(stored),
     )
+
+
+def _digests(stored: StoredRun) -> dict[str, str]:
+    inputs = stored.inputs.dataset_inputs if stored.inputs else []
+    return {tag.value: used.dataset.digest for used in inputs for tag in used.tags if tag.key == CONTEXT}
 
 
 def _checked_id(identity: str) -> str:

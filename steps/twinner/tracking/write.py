@@ -1,5 +1,6 @@
 """Write to MLflow: the run of a step, and what it logs."""
 
+import json
 import os
 import platform
 import re
@@ -19,7 +20,9 @@ from mlflow.exceptions import ExecutionException
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
+from twinner.machine import Machine, summary
 from twinner.secrets import mask_secrets
+from twinner.source_code import code_digest, uncommitted_files
 from twinner.tracking.address import store_address
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
@@ -28,6 +31,7 @@ from twinner.tracking.opening import PARENT, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
 from twinner.tracking.store import within
+from twinner.tracking.tags import CODE, MACHINE, UNCOMMITTED
 
 LONGEST_TAG = 5000  # characters that every store accepts
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
@@ -135,6 +139,17 @@ class TrackedRun:
         versions = {"python": platform.python_version(), "mlflow": mlflow.__version__, **trainer.versions}
         self.log_params({f"{name}_version": version for name, version in versions.items()})
 
+    def log_code(self) -> None:
+        """Log what code this is, and which of its files are not as they are in the commit."""
+        changed = ", ".join(uncommitted_files())
+        self.set_tags({CODE: code_digest(), **({UNCOMMITTED: changed[:LONGEST_TAG]} if changed else {})})
+
+    def log_machine(self, machine: Machine) -> None:
+        """Log the processor and the versions that the run computes with."""
+        text = json.dumps(machine, ensure_ascii=False, indent=1)
+        (self.journal.artifacts / MACHINE).write_text(text, encoding="utf-8")
+        self.set_tags(summary(machine))
+
     def log_epoch(self, epoch: Epoch) -> None:
         """Log the metrics of an epoch."""
         self.log_metrics({"ner.losses": epoch.loss, "epoch_seconds": epoch.seconds, **epoch.scores}, epoch.number)
@@ -175,30 +190,48 @@ class TrackedRun:
         self.journal.add(FILES, "")
         self.set_tags({"mlflow.note.content": shorten_description(description, next(iter(files)))})
 
-    def start_child(self, project: Path, step: str, params: Mapping[str, str]) -> str:
-        """Run another step of the project in this environment, as a child of this run; return the id of its run.
+    def start_child(
+        self,
+        project: Path,
+        step: str,
+        params: Mapping[str, str],
+        env_manager: str = "local",
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run a step of a project as a child of this run; return the id of its run.
 
+        env_manager: `local` for this environment, else as for `mlflow run`. tags: set on the child after its end.
         Errors: ChildFailed, with the words of the child's tag `twinner.error`.
         """
         os.environ[PARENT] = self.run_id
-        # It runs in this environment, which may not be activated: its `python` must come first.
-        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        path = os.environ.get("PATH", "")
+        if env_manager == "local":  # it may not be activated: its `python` must come first
+            os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
         try:
             child = mlflow.projects.run(
                 str(project),
                 entry_point=step,
                 parameters=dict(params),
                 experiment_id=self.experiment_id,
-                env_manager="local",
+                env_manager=env_manager,
             )
         except ExecutionException:
             query = f"tags.mlflow.parentRunId = '{self.run_id}' and tags.mlflow.project.entryPoint = '{step}'"
             failed = self._client.search_runs([self.experiment_id], query, max_results=1)
+            if failed:
+                self.tag_child(failed[0].info.run_id, tags or {})
             words = failed[0].data.tags.get("twinner.error", "") if failed else ""
             raise ChildFailed(f"{step} failed: {words}" if words else f"{step} failed") from None
         finally:
             del os.environ[PARENT]
+            os.environ["PATH"] = path
+        self.tag_child(child.run_id, tags or {})
         return str(child.run_id)
+
+    def tag_child(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a child run that has ended."""
+        for name, value in tags.items():
+            persist(lambda name=name, value=value: self._client.set_tag(run_id, name, value[:LONGEST_TAG]))  # type: ignore[misc]
 
     def end(self, status: str = "FINISHED", error: str = "", wait: float | None = None) -> None:
         """End the run, and the one that `mlflow run` made for resuming it, once everything has arrived in MLflow.

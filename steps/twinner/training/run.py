@@ -11,15 +11,15 @@ from twinner import serving
 from twinner.corpus import Corpus, Sentence
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
+from twinner.machine import describe_machine, installed_packages
 from twinner.parameters import check_parameters
 from twinner.phases import Phases, phase, timed_phases
 from twinner.secrets import refuse_secrets
-from twinner.source_code import code_digest
 from twinner.terminal import printable
 from twinner.tracking.address import where_to_look
 from twinner.tracking.registry import MODEL_CARD, check_model_name
 from twinner.tracking.store import check_store
-from twinner.tracking.tags import CODE, PRUNED, SWEEP, TESTED
+from twinner.tracking.tags import PRUNED, SWEEP, TESTED
 from twinner.tracking.write import TrackedRun, tracked_run
 from twinner.training.card import model_card
 from twinner.training.export import check_export, export_results
@@ -59,7 +59,8 @@ def train_and_track(
             corpus = read_corpus_of(settings)
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, training_size=len(train))
-        run.set_tags({CODE: code_digest(), **({SWEEP: sweep} if sweep else {})})
+        run.log_code()
+        run.set_tags({SWEEP: sweep} if sweep else {})
         _print_sample(corpus, train)
         trainer = make_trainer(corpus, run.run_id)
         try:
@@ -130,6 +131,8 @@ def _train(
     with tqdm(total=epochs, initial=len(done), unit="epoch", desc=f"training {trainer.framework}") as bar:
 
         def on_epoch(epoch: Epoch) -> None:
+            if len(done) == len(finished):  # only now have all libraries chosen their kernels and threads
+                run.log_machine(describe_machine())
             done.append(epoch)
             run.log_epoch(epoch)
             score = "dev_f1" if "dev_f1" in epoch.scores else "dev_token_f1"
@@ -139,6 +142,7 @@ def _train(
                 run.set_tags({PRUNED: str(epoch.number)})
                 raise Pruned(f"pruned after epoch {epoch.number}")
 
+        installed_packages()  # `describe_machine` wants them, and they would take training time
         began = time.perf_counter()
         best_epoch = trainer.train(train, dev, on_epoch)
         seconds = time.perf_counter() - began

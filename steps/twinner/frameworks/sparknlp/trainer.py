@@ -37,11 +37,13 @@ from twinner.frameworks.sparknlp.streaming import (
 )
 from twinner.frameworks.sparknlp.tokenization import tokenizer_stages, tokens_to_keep_whole
 from twinner.phases import phase
+from twinner.spark.jars import read_lock
 from twinner.spark.session import check_machine, claim_session, java_cause, spark_path, spark_session, stop_session
 from twinner.spark.settings import check_settings, is_local
 from twinner.temporary import remove_folder, temporary_folder
 
 LR_DECAY = 0.3  # the rate of epoch n is lr / (1 + 0.3 n); with Spark NLP's 0.005 the scores of late epochs still jump
+COMPUTING_JARS = ("spark-nlp_2.12", "tensorflow-core-api", "onnxruntime")  # all are locked; these decide the digits
 Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,10 +116,11 @@ class SparkNlpTrainer:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """The versions of Spark NLP, PySpark, the session's Java, and an encoder's export."""
+        """The versions of Spark NLP, PySpark, the session's Java, the jars that compute, and an encoder's export."""
         java = self._spark._jvm.java.lang.System.getProperty("java.version")
+        jars = {f"{jar.artifact}-jar": jar.version for jar in read_lock() if jar.artifact in COMPUTING_JARS}
         embeddings = {"embeddings": self._encoder.description} if self._encoder else {}
-        return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java, **embeddings}
+        return {"spark-nlp": sparknlp.version(), "pyspark": pyspark.__version__, "java": java, **jars, **embeddings}
 
     @_convert_java_errors
     def train(self, train: Sequence[Sentence], dev: Sequence[Sentence], on_epoch: Callable[[Epoch], None]) -> int:
