@@ -108,7 +108,7 @@ class Registry:
         gold, predicted = tags_of(found or OLD)
         texts = ["in X"] * len(gold)
         run_id: str = log_training(
-            metrics={} if dev_f1 is None else {"best_dev_f1": dev_f1},
+            dev_f1=dev_f1,
             tags={"twinner.test_digest": digest},
             sentences=list(zip(texts, gold, predicted, strict=True)) if found else None,
         )
@@ -287,9 +287,7 @@ def test_lost_predictions_need_force(registry: Registry, step: Step, number: int
 def test_other_gold_tags_under_the_same_digest_are_not_compared(registry: Registry, step: Step) -> None:
     registry.add(OLD, 0.8)
     registry.crown(1)
-    run_id = log_training(
-        metrics={"best_dev_f1": 0.9}, tags={"twinner.test_digest": "d1"}, sentences=[("in X", "O B-PER", "O B-PER")]
-    )
+    run_id = log_training(dev_f1=0.9, tags={"twinner.test_digest": "d1"}, sentences=[("in X", "O B-PER", "O B-PER")])
     registry.client.create_model_version(registry.name, f"runs:/{run_id}/model", run_id)
     status, told = step()
     assert (status, registry.aliases) == (2, {"champion": 1})

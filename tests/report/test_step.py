@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from page_parser import Page  # type: ignore[import-not-found]
 from report import report
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner import cli
@@ -32,6 +33,23 @@ def test_writes_and_logs_the_page(experiment: str, tmp_path: Path, capsys: pytes
     assert "2 training runs: 2 finished" in mlflow.artifacts.load_text(f"{uri}/report.html")
     assert len(mlflow.artifacts.load_dict(f"{uri}/summary.json")["test_sets"][0]["ranking"]) == 2
     assert len(list(csv.DictReader(mlflow.artifacts.load_text(f"{uri}/runs.csv").splitlines()))) == 2
+
+
+def test_reports_on_a_sweep(experiment: str) -> None:
+    for rate in ("0.1", "0.3"):
+        log_training(params={"drop_rate": rate, "sweep": "demo"}, tags={"twinner.sweep": "demo"})
+    log_training(params={"drop_rate": "0.5"}, test_f1=0.9)
+    pages = [
+        report(sweep="demo"),
+        *(report(filter=f"tags.{tag} = 'demo'") for tag in ("twinner.sweep", "`twinner.sweep`")),
+    ]
+    assert [built.runs_count for built in pages] == [2, 2, 2]
+    assert "Only sweep demo ." in Page(pages[0].html).text
+    page = Page(report().html)
+    assert page.column("Sweep") == ["–", "demo", "demo"]
+    (table,) = page.sweeps
+    assert table[1][:4] == ["demo", "2", "2", "2"]
+    assert table[1][5:] == ["2", "0.4000"]  # the rank of its best setting, and its F1 on dev
 
 
 def test_writes_data_beside_the_page(experiment: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 from spacy_train import spacy_train
+from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 
 STEP = Path(__file__).resolve().parents[2] / "steps" / "sweep.py"
 SPACE = "drop_rate=0.1:0.5 lr=2e-3:1e-2:log"
@@ -140,6 +141,26 @@ def test_a_hopeless_trial_is_pruned_and_a_grid_is_complete(small_corpus: Path) -
     assert pruned.data.tags["twinner.pruned"] == "3"
     tried = {float(one.data.params["lr"]) for one in runs("spacy_train")}
     assert tried == {0.01, 0.008, 0.006, 0.004, 1e-7}
+
+
+@pytest.mark.slow
+def test_spark_nlp_keeps_its_session_until_a_trial_is_pruned(
+    small_corpus: Path,
+    spark_cache: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWINNER_CACHE", str(spark_cache))
+    # The hopeless learning rate comes before the last one, so that a trial follows in a new session.
+    rates = "lr=0.01,0.008,0.006,0.004,1e-9,0.005"
+    given = ["--step", "sparknlp_train", "--sampler", "grid", "--jobs", "1", "--epochs", "4", "--batch-size", "8"]
+    output = run(*command(small_corpus, *given, space=rates))
+    assert "6 trials of sparknlp_train: 5 finished, 1 pruned." in output
+    [pruned] = runs("sparknlp_train", "status = 'KILLED'")
+    assert pruned.data.params["lr"] == "1e-09"
+    trainings = runs("sparknlp_train", "status = 'FINISHED'")
+    [winner] = [one for one in trainings if "test_f1" in one.data.metrics]
+    assert winner.data.metrics["best_dev_f1"] == max(one.data.metrics["best_dev_f1"] for one in trainings)
+    assert {one.data.tags["twinner.tested"] for one in trainings} == {"no", "yes"}
 
 
 def test_the_table_shows_on_a_terminal(small_corpus: Path, tmp_path: Path) -> None:
