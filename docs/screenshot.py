@@ -26,7 +26,7 @@ MAX_BYTES = 200_000
 SECTION_END = "document.querySelector('main > section').getBoundingClientRect().bottom"
 VIEWER_TOP = "document.querySelector('.viewer > summary').click() ?? document.querySelector('.viewer').offsetTop - 10"
 THIRD_END = "document.querySelector('.viewer article:nth-of-type(3)').getBoundingClientRect().bottom"
-TABLE_END = "document.querySelector('main > section .scroll').getBoundingClientRect().bottom"
+TABLE_END = "document.querySelector('[data-runs]').parentElement.getBoundingClientRect().bottom"
 CLOSE_ASSISTANT = """
   localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
   localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
@@ -38,6 +38,7 @@ def take(
 ) -> None:
     """Write a screenshot of an HTML file at a width in pixels; begin, end: its upper and lower edge, as JavaScript."""
     tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab.set_default_timeout(120_000)  # the machine may be busy
     tab.goto(page.resolve().as_uri())
     tab.locator("[data-figure]:has(svg.main-svg)").nth(tab.locator("[data-figure]").count() - 1).wait_for()
     top = tab.evaluate(begin)

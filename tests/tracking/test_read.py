@@ -219,6 +219,12 @@ def test_environment_manager_is_the_parents_for_children(experiment: str, own: s
     assert environment_manager(run) == expected
 
 
+def test_environment_manager_is_local_where_mlflow_names_none(experiment: str) -> None:
+    log_training(tags={"mlflow.project.backend": "local"})
+    log_training(tags={"mlflow.project.backend": "local", "mlflow.project.env": "uv"})
+    assert [environment_manager(run) for run in find_training_runs()] == ["uv", "local"]
+
+
 def test_environment_manager_survives_a_deleted_or_circular_parent(experiment: str) -> None:
     log_training(tags={"mlflow.project.env": "local", "mlflow.parentRunId": "0" * 32})
     own = log_training(tags={"mlflow.project.env": "local"})

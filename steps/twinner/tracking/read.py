@@ -325,18 +325,23 @@ def environment_manager(run: Run) -> str:
 
     A step that starts another one (`main`) runs it in its own environment, as `local`: there the parent's counts.
     """
-    manager, tags = run.tags.get("mlflow.project.env", ""), run.tags
+    manager, tags = _environment_of(run.tags), run.tags
     client = mlflow.MlflowClient()
     for _ in range(MAX_PARENTS):
         parent = tags.get("mlflow.parentRunId")
-        if not parent or tags.get("mlflow.project.env") not in ("local", None):
+        if not parent or _environment_of(tags) not in ("local", ""):
             break
         try:
             tags = client.get_run(parent).data.tags
         except MlflowException:
             break
-        manager = tags.get("mlflow.project.env") or manager
+        manager = _environment_of(tags) or manager
     return manager if re.fullmatch(r"uv|virtualenv|conda|local", manager) else ""
+
+
+def _environment_of(tags: Mapping[str, str]) -> str:
+    # MLflow tags a run of `mlflow run --env-manager local` with its backend alone.
+    return tags.get("mlflow.project.env") or ("local" if "mlflow.project.backend" in tags else "")
 
 
 def shorten(text: str, limit: int) -> str:
