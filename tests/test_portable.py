@@ -28,7 +28,18 @@ def test_two_machines_agree_to_the_digit_only_if_portable(tmp_path: Path) -> Non
         for machine, settings in MACHINES.items():
             store = f"sqlite:///{tmp_path}/{machine}-{portable}.db"
             command = [sys.executable, "-s", str(PROJECT / "steps" / "spacy_train.py"), "--portable", portable]
-            command += ["--corpus", str(corpus), "--limit", "40", "--batch-size", "100", "--epochs", "2"]
+            command += [
+                "--corpus",
+                str(corpus),
+                "--limit",
+                "60",
+                "--batch-size",
+                "100",
+                "--epochs",
+                "2",
+                "--lr",
+                "0.005",
+            ]
             environment = user_environment(tmp_path / "cache", MLFLOW_TRACKING_URI=store, **settings)
             subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
             (run,) = mlflow.MlflowClient(store).search_runs(["0"])
