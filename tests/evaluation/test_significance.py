@@ -194,3 +194,8 @@ def test_corrected_p_value_decides() -> None:
     together = correct({"a": alone, "b": replace(alone, p_value=0.04, corrected=0.04)})
     assert together["a"].corrected == pytest.approx(0.06)
     assert (together["a"].p_value, together["a"].significant) == (0.03, False)
+
+
+def test_difference_in_words_is_that_of_the_second() -> None:
+    sides = {difference: Comparison(difference, 1, 1, 9, 9).side for difference in (0.012, -0.25, 0.0)}
+    assert sides == {0.012: "1.2 points behind", -0.25: "25.0 points ahead", 0.0: "equal"}

@@ -143,6 +143,8 @@ def test_suggests_other_seeds() -> None:
         'for seed in 1 2; do mlflow run . -e spacy_train --env-manager uv -P lr=1.0 -P seed="$seed"; done',
         'for seed in 0 2; do mlflow run . -e spacy_train -P lr=2.0 -P seed="$seed"; done',
     ]
+    given = advice_for([dev("a", 0.8, params=one), dev("b", 0.8, params=two)])
+    assert reason_for(given, start).endswith("; both have the same best_dev_f1.")
     # Seeds 0.80 and 0.76: mean 0.78, standard deviation 0.0283; the other setting has 0.77.
     more = [dev("a", 0.8, params=one), dev("b", 0.77, params=two), dev("c", 0.76, params=one | {"seed": "1"})]
     given = advice_for(more)

@@ -51,6 +51,13 @@ class Comparison:
     differing: int
 
     @property
+    def side(self) -> str:
+        """The difference as seen from the second, in points: `1.2 points behind`, `1.2 points ahead` or `equal`."""
+        if abs(self.difference) < TOLERANCE:
+            return "equal"
+        return f"{100 * abs(self.difference):.1f} points {'behind' if self.difference > 0 else 'ahead'}"
+
+    @property
     def significant(self) -> bool:
         """Whether the corrected p-value is below 0.05."""
         return self.corrected < LEVEL

@@ -143,11 +143,13 @@ class _Adviser:
             for role, setting in zip(spreads, (winner, second), strict=True)
             if role in single or not single
         )
-        lead = self.section.margin(second)
+        tie = winner.mean(metric) == second.mean(metric)
+        lead = (
+            f"both have the same {metric}" if tie else f"the winner's lead in {metric} is {self.section.margin(second)}"
+        )
         if single:
             what = f"Repeat the {' and the '.join(single)} with other seeds"
-            why = f"With a single seed the variance is unknown; the winner's lead in {metric} is {lead}"
-            yield Advice(what, f"{why}.", commands)
+            yield Advice(what, f"With a single seed the variance is unknown; {lead}.", commands)
             return
         widest = max(spread for spread in spreads.values() if spread is not None)
         ahead = abs(winner.mean(metric) - second.mean(metric))

@@ -189,8 +189,7 @@ def _behind(found: Findings, setting: Setting) -> str:
 
 def verdict(compared: Comparison, comparisons: int) -> str:
     """Return in words whether another setting than the winner differs from it on test."""
-    points = 100 * compared.difference
-    side = f"{abs(points):.1f} points {'behind' if points > 0 else 'ahead'} on test F1"
+    side = f"{compared.side} on test F1"
     p_values = f"p = {compared.corrected:.3g} corrected for {comparisons} comparison{'s' if comparisons > 1 else ''}"
     return (
         f"{side}, {'' if compared.significant else 'not '}significant ({p_values}, {compared.p_value:.3g} uncorrected)"
