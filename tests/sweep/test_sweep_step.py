@@ -139,6 +139,7 @@ def test_a_hopeless_trial_is_pruned_and_a_grid_is_complete(small_corpus: Path) -
     [pruned] = runs("spacy_train", "status = 'KILLED'")
     assert pruned.data.params["lr"] == "1e-07"
     assert pruned.data.tags["twinner.pruned"] == "2"
+    assert pruned.data.tags["twinner.error"].startswith("pruned after epoch 2")
     tried = {float(one.data.params["lr"]) for one in runs("spacy_train")}
     assert tried == {0.01, 0.008, 0.006, 0.004, 1e-7}
 

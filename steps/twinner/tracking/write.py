@@ -355,7 +355,7 @@ def _deliver_earlier_runs() -> None:
 def _stored_words(error: BaseException, keep_text: bool) -> str:
     """What the tag `twinner.error` says of an error."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return str(error) or "interrupted"  # a pruned trial says so
     if isinstance(error, BadInput):
         words = str(error) if keep_text else error.redacted
     elif isinstance(error, Failure):
