@@ -210,7 +210,7 @@ def test_claims_the_run_before_reading_the_corpus(here: Place, killed: str, monk
             process.wait()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twinner.training.run.read_corpus", resume_elsewhere)
+    monkeypatch.setattr("twinner.training.trial.read_corpus", resume_elsewhere)
     with pytest.raises(KeyboardInterrupt):
         spacy_train(resume=killed)
     assert statuses == [2]
