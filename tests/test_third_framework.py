@@ -79,7 +79,8 @@ from typing import Literal
 
 from twinner import cli
 from twinner.frameworks.gazetteer.trainer import GazetteerTrainer
-from twinner.training.result import Result, train_and_track
+from twinner.training.result import Result
+from twinner.training.run import train_and_track
 
 
 def gazetteer_train(
