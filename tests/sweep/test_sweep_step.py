@@ -155,10 +155,12 @@ def test_spark_nlp_keeps_its_session_until_a_trial_is_pruned(
     rates = "lr=0.01,0.008,0.006,0.004,1e-9,0.005"
     given = ["--step", "sparknlp_train", "--sampler", "grid", "--jobs", "1", "--epochs", "4", "--batch-size", "8"]
     output = run(*command(small_corpus, *given, space=rates))
-    assert "6 trials of sparknlp_train: 5 finished, 1 pruned." in output
-    [pruned] = runs("sparknlp_train", "status = 'KILLED'")
-    assert pruned.data.params["lr"] == "1e-09"
-    trainings = runs("sparknlp_train", "status = 'FINISHED'")
+    assert "6 trials of sparknlp_train: " in output
+    by_rate = {float(one.data.params["lr"]): one for one in runs("sparknlp_train")}
+    assert by_rate[1e-9].data.tags["twinner.pruned"] == "2"
+    assert by_rate[0.005].data.metrics["dev_token_f1"] > 0.3  # it may be behind the others, too
+    trainings = [one for one in by_rate.values() if one.info.status == "FINISHED"]
+    assert len(trainings) >= 4
     [winner] = [one for one in trainings if "test_f1" in one.data.metrics]
     assert winner.data.metrics["best_dev_f1"] == max(one.data.metrics["best_dev_f1"] for one in trainings)
     assert {one.data.tags["twinner.tested"] for one in trainings} == {"no", "yes"}
