@@ -63,12 +63,13 @@ def spacy_train(
     from twinner.training.trial import current_trial
 
     check_store()
+    is_trial = current_trial() is not None  # its checkpoint stays, as `resume` will score it on test
     with ExitStack() as stack:
         resumed: Checkpoint | None = None
         finished: Sequence[Epoch] = ()
         if resume:
             settings = resumed_settings(spacy_train, settings)
-            resumed = stack.enter_context(resumed_checkpoint(resume))
+            resumed = stack.enter_context(resumed_checkpoint(resume, keep=is_trial))
             finished = state.epochs if (state := resumed.load()) else ()
         if settings["portable"] == "yes":
             check_portable(settings["embeddings"])
@@ -83,7 +84,7 @@ def spacy_train(
                 **{name: settings[name] for name in TRAINER_SETTINGS},
                 init=spacy_model(settings["init"], folder) if settings["init"] else "",
                 log_text=settings["log_text"] == "yes",
-                checkpoint=resumed or stack.enter_context(new_checkpoint(run_id, keep=current_trial() is not None)),
+                checkpoint=resumed or stack.enter_context(new_checkpoint(run_id, keep=is_trial)),
             )
 
         return train_and_track("spacy_train", settings, make_trainer, finished)

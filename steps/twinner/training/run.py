@@ -60,7 +60,8 @@ def train_and_track(
         train = corpus.train[: settings["limit"] or None]
         run.log_corpus(corpus, training_size=len(train))
         run.log_code()
-        run.set_tags({SWEEP: sweep} if sweep else {})
+        if sweep:
+            run.set_tags({SWEEP: sweep})
         _print_sample(corpus, train)
         trainer = make_trainer(corpus, run.run_id)
         try:

@@ -161,8 +161,8 @@ def new_checkpoint(run_id: str, keep: bool = False) -> Iterator[Checkpoint | Non
 
 
 @contextmanager
-def resumed_checkpoint(run_id: str) -> Iterator[Checkpoint]:
-    """Hold the checkpoint of a stopped run for the block; a run that ends well leaves none.
+def resumed_checkpoint(run_id: str, keep: bool = False) -> Iterator[Checkpoint]:
+    """Hold the checkpoint of a stopped run for the block; a run that ends well leaves none, unless `keep` is set.
 
     Raises BadInput if another process is training the run, or if the run has no checkpoint in this cache.
     """
@@ -170,7 +170,8 @@ def resumed_checkpoint(run_id: str) -> Iterator[Checkpoint]:
     checkpoint.claim()
     try:
         yield checkpoint
-        checkpoint.remove()
+        if not keep:
+            checkpoint.remove()
     except Undelivered:
         checkpoint.remove()
         raise
