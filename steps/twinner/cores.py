@@ -17,9 +17,13 @@ _held: list[FileLock] = []  # as long as this process lives
 
 def job_count() -> int:
     """Return how many trainings share the machine. Raises BadInput unless TWINNER_JOBS is a whole number above 0."""
-    text = os.environ.get(JOBS) or "1"
+    return parse_count(JOBS, os.environ.get(JOBS) or "1", "set it to how many steps run at once, such as 2")
+
+
+def parse_count(name: str, text: str, remedy: str) -> int:
+    """Return a whole number above 0. Raises BadInput for another text: `NAME is 'TEXT'; REMEDY`."""
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise BadInput(f"{JOBS} is {text!r}", "set it to how many steps run at once, such as 2")
+        raise BadInput(f"{name} is {text!r}", remedy)
     return int(text)
 
 

@@ -1,27 +1,17 @@
+import inspect
 from typing import Any
 
 import click
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from spacy_train import spacy_train
+from sweep import sweep
 from twinner.errors import BadInput
 from twinner.sweep.plan import Plan, make_plan
 from twinner.sweep.space import combinations, parse_space, spell
 
-GIVEN: dict[str, Any] = {
-    "step": "spacy_train",
-    "space": "drop_rate=0.1:0.5",
-    "trials": 20,
-    "sampler": "tpe",
-    "prune": "yes",
-    "seeds": 1,
-    "objective": "best_dev_f1",
-    "jobs": "auto",
-    "timeout": 0,
-    "seed": 0,
-    "name": "",
-    "settings": {},
-}
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(sweep).parameters.items()}
+GIVEN: dict[str, Any] = {**DEFAULTS, "space": "drop_rate=0.1:0.5", "settings": {}}
 
 
 def plan(**changes: Any) -> Plan:

@@ -9,13 +9,14 @@ import yaml
 from twinner.corpus.builtin import BUILTIN
 from twinner.errors import BadInput
 from twinner.report import find_sections
+from twinner.report.commands import NOT_REPEATED
 from twinner.source_code import PROJECT
 from twinner.tracking.read import Run, read_runs
 
 GIVE_ANOTHER = "give the id of a finished training"
 TRAIN_AGAIN = "train again from a clone of the project whose changes are committed"
 # Where results go, and how runs are found and continued: a repetition leaves what is there alone, and trains in one go.
-NOT_REPEATED = ("model_name", "export", "sweep", "reuse", "resume")
+LEFT_OUT = (*NOT_REPEATED, "sweep", "resume")
 DATA = ("corpus", "test")
 OTHER_PATHS = ("config", "vectors", "init", "embeddings")
 
@@ -56,7 +57,7 @@ def repeated_settings(run: Run, project: Path) -> dict[str, str]:
     then in the current folder.
     """
     step = yaml.safe_load((project / "MLproject").read_text(encoding="utf-8"))["entry_points"][run.step]
-    names = set(step.get("parameters", {})) & run.params.keys() - set(NOT_REPEATED)
+    names = set(step.get("parameters", {})) & run.params.keys() - set(LEFT_OUT)
     settings = {name: run.params[name] for name in sorted(names)}
     return settings | {name: _located(settings[name], project) for name in _paths(settings)}
 

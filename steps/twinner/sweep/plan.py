@@ -12,7 +12,7 @@ import psutil
 from optuna.distributions import distribution_to_json
 
 from twinner import cli
-from twinner.cores import available_cores
+from twinner.cores import available_cores, parse_count
 from twinner.errors import BadInput
 from twinner.parameters import check_parameters
 from twinner.secrets import refuse_secrets
@@ -132,6 +132,4 @@ def _typed(step: Callable[..., object], space: Space, given: Mapping[str, str]) 
 def _jobs(text: str, step: str) -> int:
     if text == "auto":
         return max(1, min(len(available_cores()), psutil.virtual_memory().total // STEPS[step]))
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise BadInput(f"jobs is {text!r}", "give a whole number of at least 1, or auto")
-    return int(text)
+    return parse_count("jobs", text, "give a whole number of at least 1, or auto")

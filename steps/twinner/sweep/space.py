@@ -113,7 +113,10 @@ def _kind(name: str) -> type:
 
 
 def spell(params: Mapping[str, Any]) -> str:
-    """Spell the values of a trial for people, with four digits: `drop_rate 0.2384, epochs 10`."""
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-    )
+    """Spell the values of a trial for people: `drop_rate 0.2384, epochs 10`."""
+    return ", ".join(f"{name} {shown(value)}" for name, value in params.items())
+
+
+def shown(value: Any) -> str:
+    """Spell a value for people: a number that is not whole has four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -28,6 +28,7 @@ from twinner.tracking.tags import TESTED
 ALIKE = 3  # failures in a row with the same words that end a sweep
 WARM_UP = 2  # epochs before a trial can be pruned
 UNPRUNED = 4  # trials that are trained to their end before others are measured against them
+STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in the table
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class _Open:
     done: dict[int, tuple[str, float]] = field(default_factory=dict)
     resumable: dict[int, str] = field(default_factory=dict)
     training: int = 0
+
+    @property
+    def value(self) -> float:
+        """The mean of the objective over the seeds that are done."""
+        return mean(value for _, value in self.done.values())
 
 
 class Sweep:
@@ -150,8 +156,7 @@ class Sweep:
 
     def _follow(self, trial: Trial) -> _Open:
         self._storage.flush_all_batches()
-        epochs = trial.params.get("epochs", self._plan.settings["epochs"])
-        row = Row(trial.number, trial.params, epochs)
+        row = self._row(trial)
         self._storage.name_trial(str(trial._trial_id), f"trial {trial.number + 1}: {spell(trial.params)}")
         going = _Open(trial, row, list(self._plan.seeds))
         self._open.append(going)
@@ -174,7 +179,7 @@ class Sweep:
             assert message.metrics is not None
             going.done[seed] = message.run_id, message.metrics[self._plan.objective]
             if len(going.done) == len(self._plan.seeds):
-                self._end(going, TrialState.COMPLETE, mean(value for _, value in going.done.values()))
+                self._end(going, TrialState.COMPLETE, going.value)
         elif message.state == "pruned":
             self._end(going, TrialState.PRUNED)
         elif message.state == "interrupted":
@@ -191,7 +196,7 @@ class Sweep:
         if state == TrialState.COMPLETE:
             self._failures.clear()
         self._open.remove(going)
-        going.row.end({TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned"}.get(state, "failed"), value)
+        going.row.end(STATES[state], value)
         self._table.ended(going.row)
 
     def _idle_worker(self) -> Worker:
@@ -207,14 +212,15 @@ class Sweep:
         self._workers.append(Worker(self._plan.step, self._plan.settings, place, self._plan.jobs, log))
         return self._workers[-1]
 
+    def _row(self, trial: Trial | FrozenTrial) -> Row:
+        return Row(trial.number, trial.params, trial.params.get("epochs", self._plan.settings["epochs"]))
+
     def _show_earlier_trials(self) -> None:
-        states = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
         for trial in self._storage.get_all_trials(self._run_id):
-            if trial.state in states:
-                epochs = trial.params.get("epochs", self._plan.settings["epochs"])
-                row = Row(
-                    trial.number, trial.params, epochs, states[trial.state], max(trial.intermediate_values, default=0)
-                )
+            if trial.state in STATES:
+                row = self._row(trial)
+                row.state = STATES[trial.state]
+                row.epoch = max(trial.intermediate_values, default=0)
                 row.score = trial.value
                 row.seconds = trial.duration.total_seconds() if trial.duration else 0.0
                 self._table.add(row)
@@ -236,7 +242,7 @@ class Sweep:
                 elif TESTED not in run.data.tags:
                     going.resumable[seed] = run.info.run_id
             if not going.waiting:
-                self._end(going, TrialState.COMPLETE, mean(value for _, value in going.done.values()))
+                self._end(going, TrialState.COMPLETE, going.value)
 
     def _finish(self) -> Outcome:
         trials = self._storage.get_all_trials(self._run_id)

@@ -6,7 +6,7 @@ from prettytable import PrettyTable, TableStyle
 
 from twinner.report.commands import rerun_command
 from twinner.sweep.plan import Plan
-from twinner.sweep.space import spell
+from twinner.sweep.space import shown, spell
 from twinner.sweep.study import Outcome
 from twinner.terminal import one_line
 from twinner.tracking.read import environment_manager, read_runs
@@ -33,9 +33,8 @@ def summarize(plan: Plan, outcome: Outcome) -> str:
     table.set_style(TableStyle.MARKDOWN)
     complete = [trial for trial in outcome.trials if trial.state == TrialState.COMPLETE]
     for trial in sorted(complete, key=lambda trial: -(trial.value or 0.0))[:SHOWN]:
-        values = [trial.params[name] for name in plan.space]
-        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
-        table.add_row([trial.number + 1, *cells, f"{trial.value:.4f}"])
+        values = [shown(trial.params[name]) for name in plan.space]
+        table.add_row([trial.number + 1, *values, f"{trial.value:.4f}"])
     table.align = "r"
     lines += ["", str(table)]
     if outcome.importance:

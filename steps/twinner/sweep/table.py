@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from twinner.sweep.space import spell
+from twinner.sweep.space import shown, spell
 
 SHOWN = 30  # rows; those of earlier trials are left out
 STYLES = {"best": "bold green", "pruned": "dim", "failed": "red", "interrupted": "red"}
@@ -19,7 +19,7 @@ STYLES = {"best": "bold green", "pruned": "dim", "failed": "red", "interrupted":
 
 @dataclass
 class Row:
-    """One trial. state: `waiting`, `training`, `done`, `pruned`, `failed` or `interrupted`. scores: on dev, by seed."""
+    """One trial. state: `waiting`, `training`, `done`, `pruned`, `failed` or `interrupted`. score: on dev, so far."""
 
     number: int
     params: Mapping[str, Any]
@@ -97,7 +97,7 @@ class TrialTable:
             values = [row.params.get(name, "") for name in self._names]
             cells = [
                 str(row.number + 1),
-                *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
+                *map(shown, values),
                 f"{row.epoch}/{row.epochs}",
                 "" if row.score is None else f"{row.score:.4f}",
                 f"{row.seconds if row.seconds is not None else time.monotonic() - row.began:.0f}",

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from twinner.errors import BadInput
 from twinner.tracking.opening import persist
 from twinner.tracking.store import current_experiment
-from twinner.tracking.tags import SWEEP, TESTED
+from twinner.tracking.tags import SWEEP
 
 STEP, TRIAL_STEP = "sweep", "sweep_trial"
 SPACE = "twinner.space"  # tag: what a sweep of that name searches; it can't be continued with another
@@ -128,8 +128,3 @@ def find_sweep(name: str, searched: Mapping[str, Any]) -> str | None:
             problem = f"the sweep {name!r} has {key}={known.get(key)}, not {searched.get(key)}"
             raise BadInput(problem, "repeat its settings to continue it, or choose another name")
     return str(found[-1].info.run_id)
-
-
-def is_tested(run_id: str) -> bool:
-    """Whether a training run has its scores on test."""
-    return mlflow.MlflowClient().get_run(run_id).data.tags.get(TESTED) != "no"

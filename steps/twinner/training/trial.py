@@ -13,7 +13,7 @@ _CORPUS = ("corpus", "test", "lang", "dev_fraction", "test_fraction", "tag_colum
 
 
 class Pruned(KeyboardInterrupt):
-    """A trial is not worth to be continued: its run ends as KILLED, like one that the user stops."""
+    """The trial is not worth continuing: its run ends as KILLED, like one that the user stops."""
 
 
 @dataclass(frozen=True)
