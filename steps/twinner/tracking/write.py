@@ -147,7 +147,8 @@ class TrackedRun:
     def log_machine(self, machine: Machine) -> None:
         """Log the processor and the versions that the run computes with."""
         text = json.dumps(machine, ensure_ascii=False, indent=1)
-        (self.journal.artifacts / MACHINE).write_text(text, encoding="utf-8")
+        with suppress(OSError):  # a full disk is no reason to lose the training
+            (self.journal.artifacts / MACHINE).write_text(text, encoding="utf-8")
         self.set_tags(summary(machine))
 
     def log_epoch(self, epoch: Epoch) -> None:
