@@ -1,7 +1,7 @@
 """Train spaCy's NER on a corpus and track it: `python steps/spacy_train.py --drop-rate 0.3 --epochs 10`."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -88,6 +88,15 @@ def spacy_train(
             )
 
         return train_and_track("spacy_train", settings, make_trainer, finished)
+
+
+@contextmanager
+def shared(_: object) -> Iterator[None]:
+    """Import what all trainings in the block need."""
+    import twinner.frameworks.spacy.trainer
+    import twinner.training.run  # noqa: F401
+
+    yield
 
 
 def spacy_model(name: str, folder: Path) -> str:

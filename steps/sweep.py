@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from report import report
 from twinner import cli
 from twinner.parameters import check_parameters
-from twinner.source_code import PROJECT
 
 if TYPE_CHECKING:
     from twinner.sweep.study import Outcome
@@ -22,6 +22,8 @@ def sweep(
     timeout: int = 0,
     seed: int = 0,
     name: str = "",
+    spark_master: str = "",
+    spark_conf: str = "",
     **settings: str,
 ) -> "Outcome":
     """Train a step with many settings, several at once, and score the best of them on test.
@@ -33,30 +35,36 @@ def sweep(
     seeds: how many trainings each setting has; their mean counts. objective: a score on dev. jobs: trainings at once;
     `auto`: one a core, as far as memory allows. timeout: seconds after which no more trial is begun; 0: none. seed: of
     the search, and the first one of the trainings. name: a sweep of that name that was stopped is continued.
+    spark_master, spark_conf: a cluster whose executors do the trainings; those of Spark NLP use it themselves.
     Errors: BadInput before the first trial; Failure if trials fail alike, or all of them.
     """
     given = {key: value for key, value in locals().items() if key != "settings"}
     check_parameters(given)
 
     from twinner.sweep.plan import make_plan
-    from twinner.sweep.study import Sweep
-    from twinner.sweep.summary import summarize, trials_csv
-    from twinner.tracking.store import check_store
-    from twinner.tracking.study import find_sweep, study_tags
-    from twinner.tracking.write import tracked_run
+    from twinner.sweep.pool import start_pool
 
     plan = make_plan(**given, settings=settings)
-    check_store()
-    earlier = find_sweep(plan.name, plan.searched) if name else None
-    with tracked_run("sweep", earlier or "", in_background=True) as run:
-        run.log_params({**given, **settings})
-        run.set_tags(study_tags(plan.name, plan.searched))
-        run.reopen()
-        outcome = Sweep(plan, run.experiment_id, run.run_id, is_new=not earlier).run()
-        text = summarize(plan, outcome)
-        run.log_pages({"sweep.md": text, "trials.csv": trials_csv(outcome)}, description=text)
-        print(text)
-        run.start_child(PROJECT, "report", {"sweep": plan.name, "metric": objective})
+    with start_pool(plan) as pool:  # its processes import what they need while this one does so, too
+        from twinner.sweep.study import Sweep
+        from twinner.sweep.summary import summarize, trials_csv
+        from twinner.tracking.opening import child_of
+        from twinner.tracking.store import check_store
+        from twinner.tracking.study import find_sweep, study_tags
+        from twinner.tracking.write import tracked_run
+
+        check_store()
+        earlier = find_sweep(plan.name, plan.searched) if name else None
+        with tracked_run("sweep", earlier or "", in_background=True) as run:
+            run.log_params({**given, **settings})
+            run.set_tags(study_tags(plan.name, plan.searched))
+            run.reopen()
+            outcome = Sweep(plan, pool, run.experiment_id, run.run_id, is_new=not earlier).run()
+            text = summarize(plan, outcome)
+            run.log_pages({"sweep.md": text, "trials.csv": trials_csv(outcome)}, description=text)
+            print(text)
+            with child_of(run.run_id):
+                report(sweep=plan.name, metric=objective)
     return outcome
 
 

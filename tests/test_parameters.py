@@ -86,6 +86,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "timeout": 0,
         "seed": 0,
         "name": "",
+        "spark_master": "",
+        "spark_conf": "",
     },
     "reproduce": {"run_id": "", "tolerance": 0.001},
     "promote": {

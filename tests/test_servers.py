@@ -9,7 +9,8 @@ import psycopg
 import pymysql
 import pytest
 import requests
-from servers import Database, FaultProxy, basic_auth, mariadb, mlflow_server, postgres, s3_server
+from fault_proxy import FaultProxy
+from servers import Database, basic_auth, mariadb, mlflow_server, postgres, s3_server
 
 RUNS = "/api/2.0/mlflow/experiments/create"
 

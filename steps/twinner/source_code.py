@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import zipfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]  # the folder that holds steps/
@@ -20,6 +21,17 @@ def code_digest() -> str:
         found.update(f"{path.relative_to(PROJECT).as_posix()} {len(content)}\n".encode())
         found.update(content)
     return found.hexdigest()[:16]
+
+
+def archive_code(folder: Path) -> Path:
+    """Pack the steps, with all that they need but their corpora and their environment, to a file in a folder."""
+    archive = folder / "code.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in [*STEPS.rglob("*"), PROJECT / CONSTRAINTS]:
+            name = path.relative_to(PROJECT)
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
+                file.write(path, name)
+    return archive
 
 
 def uncommitted_files() -> list[str]:

@@ -8,7 +8,7 @@ from spacy_train import spacy_train
 from sweep import sweep
 from twinner.errors import BadInput
 from twinner.sweep.plan import Plan, make_plan
-from twinner.sweep.space import combinations, parse_space, spell
+from twinner.sweep.space import combinations, parse_space, spell, spell_values
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(sweep).parameters.items()}
 GIVEN: dict[str, Any] = {**DEFAULTS, "space": "drop_rate=0.1:0.5", "settings": {}}
@@ -29,6 +29,9 @@ def test_a_space_has_ranges_and_lists() -> None:
         "limit": IntDistribution(100, 300),
         "embeddings": CategoricalDistribution(["minilm:3+6", "e5"]),
     }
+    assert (
+        parse_space(" ".join(f"{name}={spell_values(values)}" for name, values in space.items()), spacy_train) == space
+    )
     assert combinations(space) is None
     assert combinations(parse_space("epochs=5,10 limit=1:3", spacy_train)) == 6
     assert spell({"drop_rate": 0.123456, "epochs": 5}) == "drop_rate 0.1235, epochs 5"

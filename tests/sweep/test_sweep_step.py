@@ -72,7 +72,7 @@ def test_sweeps_and_scores_the_winner_alone_on_test(small_corpus: Path) -> None:
 
     # The same name with another space is another sweep.
     error = run(*command(small_corpus, space="drop_rate=0.1:0.4"), status=2)
-    assert "the sweep 'first' has" in error
+    assert "the sweep 'first' has space drop_rate=0.1:0.5, not 0.1:0.4; " in error
     assert "choose another name" in error
 
 

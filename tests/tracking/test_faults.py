@@ -14,10 +14,10 @@ from typing import Any
 
 import mlflow
 import pytest
+from fault_proxy import FaultProxy  # type: ignore[import-not-found]
 from mlflow.entities import Run
 from servers import (  # type: ignore[import-not-found]
     Database,
-    FaultProxy,
     MlflowServer,
     mariadb,
     mlflow_server,

@@ -10,9 +10,10 @@ from typing import Any
 import mlflow
 import promote
 import pytest
+from fault_proxy import FaultProxy  # type: ignore[import-not-found]
 from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
-from servers import FaultProxy, basic_auth, mlflow_server, postgres  # type: ignore[import-not-found]
+from servers import basic_auth, mlflow_server, postgres  # type: ignore[import-not-found]
 from twinner import cli
 from twinner.errors import BadInput
 from twinner.tracking.registry import (

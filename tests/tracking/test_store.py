@@ -14,12 +14,12 @@ import mlflow
 import psycopg
 import pymysql
 import pytest
+from fault_proxy import FaultProxy
 from mlflow.exceptions import MlflowException
 from servers import (
     PASSWORD,
     USER,
     Database,
-    FaultProxy,
     S3Server,
     basic_auth,
     mariadb,

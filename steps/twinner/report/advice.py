@@ -214,7 +214,8 @@ def values_beyond(name: str, value: float, neighbour: float) -> list[int | float
     halfway = value / 2 if value < neighbour else (1 + value) / 2
 
     def spelled(candidate: float) -> int | float:
-        return round(candidate) if parameter.kind is int else float(f"{candidate:.4g}")
+        # Without `round`, 0.1 + 2 * (0.1 - 0.15) is not 0.
+        return round(candidate) if parameter.kind is int else float(f"{round(candidate, 12):.4g}")
 
     valid = [one for one in map(spelled, candidates) if parameter.is_valid(one) and one != value]
     if not valid and parameter.is_valid(spelled(halfway)) and spelled(halfway) != value:

@@ -34,7 +34,7 @@ class FileServer:
         self._served: list[Path] = []
         self._secret = secrets.token_urlsafe(24)
         application = Request.application(self._respond)
-        self._server = make_server(_own_address(master), 0, application, threaded=True, request_handler=_SilentHandler)
+        self._server = make_server(own_address(master), 0, application, threaded=True, request_handler=_SilentHandler)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -221,7 +221,7 @@ def _error_response(error: Exception) -> Response:
     return answer
 
 
-def _own_address(master: str) -> str:
+def own_address(master: str) -> str:
     """Return this machine's address as the master sees it; if the master is not an address, that of our host name."""
     if master.startswith("local"):  # `local-cluster` too: its executors are on this machine
         return "127.0.0.1"

@@ -68,19 +68,22 @@ def claim_session() -> bool:
     return callers
 
 
-def spark_session(master: str = "local[*]", driver_memory: str = "auto", spark_conf: str = "") -> SparkSession:
-    """Return the process's Spark session with Spark NLP in it, and start it if there is none.
+def spark_session(
+    master: str = "local[*]", driver_memory: str = "auto", spark_conf: str = "", spark_nlp: bool = True
+) -> SparkSession:
+    """Return the process's Spark session, and start it if there is none.
 
     A session that is already running (Databricks, a notebook, a second trainer) is used as it is.
     master: any Spark master URL. driver_memory: `auto`, or a size such as `4g` or `3500m`. spark_conf: more settings,
-    `key=value key=value`, quoted as in a shell; they take precedence over ours.
+    `key=value key=value`, quoted as in a shell; they take precedence over ours. spark_nlp: whether a new
+    session has it.
     Nothing is written to the current folder: Spark's files go to a temporary folder that `stop_session` removes.
     Raises BadInput for settings that Spark can't start with, a master that does not answer, no Java, or no jars.
     """
     with _lock:
         if is_running():
             return SparkSession.builder.getOrCreate()
-        return _new_session(master, driver_memory, spark_conf)
+        return _new_session(master, driver_memory, spark_conf, spark_nlp)
 
 
 def check_machine(spark_conf: str) -> None:
@@ -140,11 +143,11 @@ def java_cause(error: BaseException) -> str:
     return " ".join(str(java.getMessage() or java.toString()).split("\n")[0].split())
 
 
-def _new_session(master: str, driver_memory: str, spark_conf: str) -> SparkSession:
+def _new_session(master: str, driver_memory: str, spark_conf: str, spark_nlp: bool) -> SparkSession:
     global _work_folder
     _work_folder = temporary_folder("spark")
     try:
-        return _start(java_home(), session_settings(master, driver_memory, spark_conf, _work_folder))
+        return _start(java_home(), session_settings(master, driver_memory, spark_conf, _work_folder, spark_nlp))
     except BaseException:
         stop_session()
         raise
@@ -157,7 +160,7 @@ def _start(home: Path, settings: Mapping[str, str]) -> SparkSession:
     environment = {
         "JAVA_HOME": str(home),
         "SPARK_HOME": _spark_home(),
-        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": settings.get("spark.pyspark.python", sys.executable),  # Spark reads its setting in Java only
         "TF_CPP_MIN_LOG_LEVEL": "3",  # without it TensorFlow logs the placement of every operation
     }
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))

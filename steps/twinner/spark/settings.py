@@ -54,15 +54,18 @@ def optimized(spark_conf: str) -> str:
     return shlex.join(f"{key}={value}" for key, value in settings.items())
 
 
-def session_settings(master: str, driver_memory: str, spark_conf: str, folder: Path) -> dict[str, str]:
-    """Return all settings of a new session, which may write below `folder`; fetch the jars if need be.
+def session_settings(
+    master: str, driver_memory: str, spark_conf: str, folder: Path, spark_nlp: bool = True
+) -> dict[str, str]:
+    """Return all settings of a new session, which may write below `folder`; fetch the jars of Spark NLP if it has it.
 
     Raises BadInput where `check_settings` does, and if the jars can't be fetched.
     """
     check_settings(master, driver_memory, spark_conf)
     users = _parse_settings(spark_conf)
-    jars = [] if brings_spark_nlp(spark_conf) else spark_jars()
-    ours = _memory_and_speed(driver_memory) | _folders(folder) | (_local(jars) if is_local(master) else _cluster(jars))
+    jars = [] if brings_spark_nlp(spark_conf) or not spark_nlp else spark_jars()
+    where = _local(jars) if is_local(master) else _cluster(jars) if spark_nlp else {}
+    ours = _memory_and_speed(driver_memory) | _folders(folder) | where
     for key in LISTS.keys() & ours.keys() & users.keys():
         users[key] = LISTS[key].join((ours[key], users[key]))
     return {"spark.master": master, "spark.app.name": "twinner", **ours, **users}

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from optuna.distributions import distribution_to_json
 
 from twinner import cli
 from twinner.cores import available_cores, parse_count
 from twinner.errors import BadInput
 from twinner.parameters import check_parameters
 from twinner.secrets import refuse_secrets
-from twinner.sweep.space import Space, combinations, grid, parse_space
+from twinner.spark.settings import check_settings, is_local
+from twinner.sweep.space import Space, combinations, grid, parse_space, spell_values
 
 STEPS = {"spacy_train": 3 << 30, "sparknlp_train": 9 << 30}  # bytes of memory that a training may take
 OBJECTIVES = ("best_dev_f1", "best_dev_precision", "best_dev_recall")
@@ -34,6 +34,7 @@ class Plan:
 
     settings: of the step; those in `space` don't count. of_winner: of the winner's trainings alone. seeds: of the
     trainings of each setting. timeout: seconds after which no trial is begun; 0: none. jobs: trainings at once.
+    spark_master: of the cluster whose executors train; empty: this machine does.
     """
 
     step: str
@@ -49,11 +50,13 @@ class Plan:
     jobs: int
     timeout: int
     name: str
+    spark_master: str
+    spark_conf: str
 
     @property
     def searched(self) -> dict[str, Any]:
         """What must be the same to continue a sweep."""
-        space = {f"space {name}": distribution_to_json(values) for name, values in sorted(self.space.items())}
+        space = {f"space {name}": spell_values(values) for name, values in sorted(self.space.items())}
         fixed = {name: value for name, value in self.settings.items() if name not in self.space}
         return {"step": self.step, **space, "seeds": list(self.seeds), "objective": self.objective, **fixed}
 
@@ -71,6 +74,8 @@ def make_plan(
     timeout: int,
     seed: int,
     name: str,
+    spark_master: str,
+    spark_conf: str,
     settings: Mapping[str, str],
 ) -> Plan:
     """Check all that a sweep was given. settings: parameters of the step, as text.
@@ -88,22 +93,32 @@ def make_plan(
     values = parse_space(space, function)
     if sampler == "grid":
         grid(values)  # raises
+    if step == "sparknlp_train":  # a training with Spark NLP takes the cluster itself
+        session = {"spark_master": spark_master, "spark_conf": spark_conf}
+        settings = {**settings, **{key: value for key, value in session.items() if value}}
+        spark_master = spark_conf = ""
+    on_cluster = bool(spark_master) and not is_local(spark_master)
+    if on_cluster:
+        check_settings(spark_master, "auto", spark_conf)
     typed = _typed(function, values, settings)
     size = combinations(values)
+    trials = min(trials, size) if sampler == "grid" and size else trials
     return Plan(
         step=step,
         settings={name: value for name, value in typed.items() if name not in (*OF_WINNER, *OURS, "seed")},
         of_winner={name: typed[name] for name in OF_WINNER},
         space=values,
         objective=objective,
-        trials=min(trials, size) if sampler == "grid" and size else trials,
+        trials=trials,
         sampler=sampler,
         prune=prune == "yes",
         seeds=range(seed, seed + seeds),
         seed=seed,
-        jobs=_jobs(jobs, step),
+        jobs=trials * seeds if on_cluster and jobs == "auto" else _jobs(jobs, step),
         timeout=timeout,
         name=name or secrets.token_hex(4),
+        spark_master=spark_master if on_cluster else "",
+        spark_conf=spark_conf,
     )
 
 

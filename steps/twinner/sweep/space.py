@@ -112,6 +112,14 @@ def _kind(name: str) -> type:
     return PARAMETERS[name].kind
 
 
+def spell_values(distribution: BaseDistribution) -> str:
+    """Spell the values to try of a parameter as `parse_space` reads them: `0.1:0.5`, `0.0001:0.01:log`, `5,10,20`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(map(str, distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
+
+
 def spell(params: Mapping[str, Any]) -> str:
     """Spell the values of a trial for people: `drop_rate 0.2384, epochs 10`."""
     return ", ".join(f"{name} {shown(value)}" for name, value in params.items())

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from multiprocessing.connection import wait
 from statistics import mean
 from typing import Any
 
@@ -18,10 +17,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from twinner.errors import Failure
 from twinner.sweep.plan import Plan
+from twinner.sweep.pool import Pool
 from twinner.sweep.space import grid, spell
 from twinner.sweep.table import Row, TrialTable
 from twinner.sweep.worker import Ended, Job, Reached, Worker
-from twinner.temporary import remove_folder, temporary_folder
 from twinner.tracking.study import StudyStorage
 from twinner.tracking.tags import TESTED
 
@@ -64,11 +63,12 @@ class _Open:
 class Sweep:
     """One process's part in a sweep: it continues what an earlier process of the same name has left."""
 
-    def __init__(self, plan: Plan, experiment_id: str, run_id: str, is_new: bool) -> None:
-        """run_id: of the sweep; is_new: whether it has no trials yet."""
+    def __init__(self, plan: Plan, pool: Pool, experiment_id: str, run_id: str, is_new: bool) -> None:
+        """pool: has the workers. run_id: of the sweep. is_new: whether it has no trials yet."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self._plan = plan
+        self._pool = pool
         self._run_id = run_id
         self._storage = StudyStorage(experiment_id, run_id)
         if is_new:
@@ -81,10 +81,8 @@ class Sweep:
         self._table = TrialTable(f"sweep {plan.name}", plan.trials, list(plan.space))
         self._open: list[_Open] = []
         self._busy: dict[Worker, tuple[_Open, int]] = {}
-        self._workers: list[Worker] = []
         self._failures: list[str] = []
         self._deadline = time.monotonic() + plan.timeout if plan.timeout else float("inf")
-        self._logs = temporary_folder("sweep")
 
     def run(self) -> Outcome:
         """Train all trials; then score the winner's models on test, and return what came out.
@@ -102,42 +100,38 @@ class Sweep:
             self._interrupt()
             raise
         finally:
-            for worker in self._workers:
-                worker.stop()
             self._storage.flush_all_batches()
-            remove_folder(self._logs)
 
     def _train(self) -> None:
         while True:
-            while len(self._busy) < self._plan.jobs and self._start_next():
-                pass
-            if not self._busy:
+            while self._has_next() and (worker := self._pool.idle(self._busy)):
+                self._start_next(worker)
+            if not self._busy and not self._has_next():
                 return
-            by_connection = {worker.connection: worker for worker in self._busy}
-            for ready in wait(list(by_connection), timeout=1.0):
-                worker = by_connection[ready]  # type: ignore[index]
+            for worker in self._pool.wait(list(self._busy)):
                 self._handle(worker, worker.receive())
             self._table.refresh()
 
-    def _start_next(self) -> bool:
-        """Give the next training to an idle worker; False if there is none at present."""
-        going = next((one for one in self._open if one.waiting and (one.done or not one.training)), None)
-        if going is None:
-            if (
-                len(self._storage.get_all_trials(self._run_id)) >= self._plan.trials
-                or time.monotonic() > self._deadline
-            ):
-                return False
-            going = self._ask()
+    def _has_next(self) -> bool:
+        """Whether a training can be started now, if there is a worker."""
+        if self._open_trial():
+            return True
+        is_in_time = time.monotonic() <= self._deadline
+        return is_in_time and len(self._storage.get_all_trials(self._run_id)) < self._plan.trials
+
+    def _open_trial(self) -> _Open | None:
+        """Return a trial with another training to start: its first one, or all others once one has ended."""
+        return next((one for one in self._open if one.waiting and (one.done or not one.training)), None)
+
+    def _start_next(self, worker: Worker) -> None:
+        going = self._open_trial() or self._ask()
         seed = going.waiting.pop(0)
         going.training += 1
         going.row.state = "training"
         settings = {**self._plan.settings, **going.trial.params, "seed": seed, "sweep": self._plan.name}
         job = Job(settings, str(going.trial._trial_id), resume=going.resumable.get(seed, ""))
-        worker = self._idle_worker()
         self._busy[worker] = going, seed
         worker.start(job)
-        return True
 
     def _ask(self) -> _Open:
         number = len(self._storage.get_all_trials(self._run_id))
@@ -177,6 +171,7 @@ class Sweep:
         going.training -= 1
         if message.state == "done":
             assert message.metrics is not None
+            self._pool.bring_checkpoint(worker, message.run_id)
             going.done[seed] = message.run_id, message.metrics[self._plan.objective]
             if len(going.done) == len(self._plan.seeds):
                 self._end(going, TrialState.COMPLETE, going.value)
@@ -186,7 +181,10 @@ class Sweep:
             raise KeyboardInterrupt
         elif going in self._open:
             going.waiting.clear()
+            self._storage.fail_training(str(going.trial._trial_id), seed, message.error)
             self._end(going, TrialState.FAIL)
+            if message.state == "lost":  # which says nothing about the next trial
+                return
             self._failures.append(message.error)
             if self._failures[-ALIKE:] == [message.error] * ALIKE:
                 raise Failure(f"{ALIKE} trials failed alike: {message.error}")
@@ -198,19 +196,6 @@ class Sweep:
         self._open.remove(going)
         going.row.end(STATES[state], value)
         self._table.ended(going.row)
-
-    def _idle_worker(self) -> Worker:
-        for worker in [worker for worker in self._workers if not worker.is_alive]:
-            self._workers.remove(worker)
-            worker.stop()
-        for worker in self._workers:
-            if worker not in self._busy:
-                return worker
-        taken = {worker.place for worker in self._workers}
-        place = next(place for place in range(self._plan.jobs) if place not in taken)
-        log = self._logs / f"worker-{place}.log"
-        self._workers.append(Worker(self._plan.step, self._plan.settings, place, self._plan.jobs, log))
-        return self._workers[-1]
 
     def _row(self, trial: Trial | FrozenTrial) -> Row:
         return Row(trial.number, trial.params, trial.params.get("epochs", self._plan.settings["epochs"]))
@@ -270,7 +255,7 @@ class Sweep:
         return Outcome(winner, {seed: run.info.run_id for seed, run in sorted(runs.items())}, trials, importance)
 
     def _score_on_test(self, job: Job) -> None:
-        worker = self._idle_worker()
+        worker = self._pool.here()
         worker.start(job)
         message = worker.receive()
         if isinstance(message, Ended) and message.state == "interrupted":

@@ -7,18 +7,21 @@ import signal
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from twinner import cli
 from twinner.cores import JOBS, take_share
+from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch
-from twinner.tracking.opening import PARENT
+from twinner.tracking.opening import child_of
 from twinner.training.result import Result
 from twinner.training.trial import Pruned, Trial, as_trial
 
@@ -48,7 +51,10 @@ class Reached:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training has ended. state: `done`, `pruned`, `failed` or `interrupted`. error: why it failed, in one line."""
+    """A training has ended. error: why it failed, in one line.
+
+    state: `done`, `pruned`, `failed`, `interrupted`, or `lost` with its machine.
+    """
 
     state: str
     run_id: str = ""
@@ -56,41 +62,29 @@ class Ended:
     error: str = ""
 
 
-class Worker:
-    """The parent's side of one worker process."""
+class Worker(ABC):
+    """The sweep's side of a worker process."""
 
-    def __init__(self, step: str, settings: Mapping[str, Any], place: int, places: int, log: Path) -> None:
-        """Start a process for trainings with a step, on its share of the cores.
-
-        settings: of any of the trainings; those that all share are prepared with them. log: gets the process's output.
-        """
-        self.place = place
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, step, dict(settings), place, places, str(log)))
-        self._process.start()
-        theirs.close()
-
-    @property
-    def connection(self) -> Connection:
-        """What `multiprocessing.connection.wait` waits for."""
-        return self._connection
+    def __init__(self, connection: Connection) -> None:
+        """connection: to the process."""
+        self.connection = connection
 
     def start(self, job: Job) -> None:
         """Begin a training; the process must be idle."""
-        self._connection.send(job)
+        with suppress(OSError):  # of a process that has died: `receive` will say so
+            self.connection.send(job)
 
     def answer(self, go_on: bool) -> None:
         """Say whether a training that has `Reached` an epoch goes on."""
-        self._connection.send(go_on)
+        with suppress(OSError):
+            self.connection.send(go_on)
 
     def receive(self) -> Reached | Ended:
         """Return the next message; a process that has died has failed."""
         try:
-            message = self._connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError):
-            self._process.join()
-            return Ended("failed", error=f"its process ended with status {self._process.exitcode}")
+            return self._end_of_process()
         assert isinstance(message, Reached | Ended)
         return message
 
@@ -100,27 +94,94 @@ class Worker:
             self.answer(True)
 
     @property
+    @abstractmethod
     def is_alive(self) -> bool:
-        """Whether the process can take another training."""
+        """Whether the process, which is idle, can take another training."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Interrupt the training, as Ctrl-C does; a process that has been interrupted takes no notice."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End an idle process, or one that was interrupted."""
+
+    @abstractmethod
+    def _end_of_process(self) -> Ended:
+        """Say how the process has died."""
+
+
+class LocalWorker(Worker):
+    """A worker process of this machine."""
+
+    def __init__(
+        self,
+        step: str,
+        settings: Mapping[str, Any],
+        log: Path,
+        place: int = 0,
+        places: int = 1,
+        corpora: Mapping[tuple[Any, ...], Corpus] | None = None,
+    ) -> None:
+        """Start a process for trainings with a step, on its share of the cores.
+
+        settings: of any of the trainings; those that all share are prepared with them. log: gets the process's output.
+        corpora: see `Trial`.
+        """
+        self.place = place
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        super().__init__(ours)
+        arguments = (theirs, step, dict(settings), place, places, str(log), dict(corpora or {}))
+        self._process = context.Process(target=_work, args=arguments)
+        self._process.start()
+        self._is_used = False
+        theirs.close()
+
+    def start(self, job: Job) -> None:
+        """Begin a training."""
+        self._is_used = True
+        super().start(job)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is running."""
         return self._process.is_alive()
 
     def interrupt(self) -> None:
-        """Interrupt the training, as Ctrl-C does; a process that has been interrupted takes no notice."""
+        """Send the signal of Ctrl-C."""
         if self._process.is_alive() and self._process.pid:
             os.kill(self._process.pid, signal.SIGINT)
 
     def stop(self) -> None:
-        """End an idle process; wait for one that was interrupted, and kill it if that takes too long."""
+        """Wait for the end of the process, and kill it if that takes too long.
+
+        One that has had no job is still starting, and ends at once.
+        """
+        if not self._is_used:
+            self._process.terminate()
         with suppress(OSError):  # it may have ended
-            self._connection.send(None)
+            self.connection.send(None)
         self._process.join(END_WITHIN)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self._connection.close()
+        self.connection.close()
+
+    def _end_of_process(self) -> Ended:
+        self._process.join()
+        return Ended("failed", error=f"its process ended with status {self._process.exitcode}")
 
 
-def _work(connection: Connection, step: str, settings: Mapping[str, Any], place: int, places: int, log: str) -> None:
+def _work(
+    connection: Connection,
+    step: str,
+    settings: Mapping[str, Any],
+    place: int,
+    places: int,
+    log: str,
+    corpora: dict[tuple[Any, ...], Corpus],
+) -> None:
     """Do jobs until there are no more. Runs in the worker process."""
     take_share(place, places)
     os.environ[JOBS] = str(places)  # Spark shares the memory
@@ -135,52 +196,63 @@ def _work(connection: Connection, step: str, settings: Mapping[str, Any], place:
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     with suppress(KeyboardInterrupt, EOFError, OSError):
-        _do_jobs(connection, step, settings)
+        _do_jobs(connection, step, settings, corpora)
 
 
-def _do_jobs(connection: Connection, step: str, settings: Mapping[str, Any]) -> None:
+def _do_jobs(
+    connection: Connection, step: str, settings: Mapping[str, Any], corpora: dict[tuple[Any, ...], Corpus]
+) -> None:
     cli.prepare_process()
     module = importlib.import_module(step)
     shared = getattr(module, "shared", lambda _: nullcontext())
-    trial = Trial(lambda epoch: _go_on(connection, epoch))
+    trial = Trial(lambda epoch: _go_on(connection, epoch), corpora)
     with ExitStack() as stack:
-        is_open = False
+        prepare = partial(_failure, lambda: stack.enter_context(shared(settings)))
+        failed = prepare()
         while (job := connection.recv()) is not None:
-            if not is_open:
-                stack.enter_context(shared(settings))
-                is_open = True
-            ended = _train(getattr(module, step), job, trial)
-            if ended.state == "pruned":
-                stack.close()  # only with its session does a training in Java stop
-                is_open = False
+            ended = failed or _train(getattr(module, step), job, trial)
             connection.send(ended)
             if ended.state == "interrupted":
                 return
+            if failed or ended.state == "pruned":
+                stack.close()  # only with its session does a training in Java stop
+                failed = prepare()
 
 
 def _train(step: Callable[..., Result], job: Job, trial: Trial) -> Ended:
-    os.environ[PARENT] = job.parent
     try:
         with as_trial(trial) if job.is_trial else nullcontext():
             try:
-                result = step(**({"resume": job.resume} if job.resume else job.settings))
+                with child_of(job.parent):
+                    result = step(**({"resume": job.resume} if job.resume else job.settings))
             except BadInput:
                 if not (job.resume and job.is_trial):
                     raise
-                os.environ[PARENT] = job.parent
-                result = step(**job.settings)
+                with child_of(job.parent):
+                    result = step(**job.settings)
     except Pruned:
         return Ended("pruned")
     except KeyboardInterrupt:
         return Ended("interrupted")
-    except (BadInput, Failure) as error:
-        return Ended("failed", error="; ".join([str(error), *getattr(error, "__notes__", [])]))
     except Exception as error:
-        traceback.print_exc()
-        return Ended("failed", error=f"{type(error).__name__}: {error}")
-    finally:
-        os.environ.pop(PARENT, None)
+        return _ended_by(error)
     return Ended("done", result.run_id, dict(result.metrics))
+
+
+def _failure(action: Callable[[], object]) -> Ended | None:
+    """Return how an action fails, or None."""
+    try:
+        action()
+    except Exception as error:
+        return _ended_by(error)
+    return None
+
+
+def _ended_by(error: Exception) -> Ended:
+    if isinstance(error, BadInput | Failure):
+        return Ended("failed", error="; ".join([str(error), *getattr(error, "__notes__", [])]))
+    traceback.print_exception(error)
+    return Ended("failed", error=f"{type(error).__name__}: {error}")
 
 
 def _go_on(connection: Connection, epoch: Epoch) -> bool:

@@ -31,6 +31,7 @@ from twinner.tracking.journal import FILES, MODEL, Entry, Journal
 from twinner.tracking.opening import own_retries
 from twinner.tracking.reasons import in_words
 from twinner.tracking.registry import lacks_registry, register_version
+from twinner.tracking.tags import ERROR
 
 WAIT = 60.0  # seconds without an answer after which the end of a run stops waiting; TWINNER_TRACKING_WAIT
 FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0  # seconds between attempts
@@ -262,7 +263,7 @@ class Delivery:
             self._delete_error()
         for run_id in end.value["runs"]:
             if error := end.value["error"]:
-                self._client.set_tag(run_id, "twinner.error", error)
+                self._client.set_tag(run_id, ERROR, error)
             self._client.set_terminated(run_id, end.value["status"], end.time)
         self._mark(end)
 
@@ -275,7 +276,7 @@ class Delivery:
         status = "FAILED" if end.value["status"] == "FINISHED" else end.value["status"]
         try:
             for run_id in end.value["runs"]:
-                self._client.set_tag(run_id, "twinner.error", words)
+                self._client.set_tag(run_id, ERROR, words)
                 self._journal.mark("told of failure")
                 self._client.set_terminated(run_id, status, end.time)
         except Exception:  # it can't: the run stays RUNNING there until `sync` ends it
@@ -306,8 +307,8 @@ class Delivery:
         return outputs is not None and any(output.model_id == model_id for output in outputs.model_outputs)
 
     def _delete_error(self) -> None:
-        if "twinner.error" in self._client.get_run(self._run_id).data.tags:
-            self._client.delete_tag(self._run_id, "twinner.error")
+        if ERROR in self._client.get_run(self._run_id).data.tags:
+            self._client.delete_tag(self._run_id, ERROR)
 
     def _upload(self, root: Path, send: Callable[[Path, str | None], None]) -> None:
         """Send the files below a folder that did not arrive yet, several at a time. Raises the first error."""

@@ -74,6 +74,16 @@ def persist(request: Callable[[], T]) -> T:
             time.sleep(PAUSE)
 
 
+@contextmanager
+def child_of(run_id: str) -> Iterator[None]:
+    """Make the next run that is opened in the block, here or in a process that is started there, a child of a run."""
+    os.environ[PARENT] = run_id
+    try:
+        yield
+    finally:
+        os.environ.pop(PARENT, None)
+
+
 def open_run(client: mlflow.MlflowClient, step: str) -> Run:
     """Return the run that `mlflow run` made for this process, else a new one in the current experiment.
 

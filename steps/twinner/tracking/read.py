@@ -24,7 +24,7 @@ from twinner.frameworks import FRAMEWORKS
 from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
-from twinner.tracking.tags import REPRODUCES, SWEEP, TESTED
+from twinner.tracking.tags import ERROR, REPRODUCES, SWEEP, TESTED
 
 # (run id, metric) -> its values by epoch, as (epoch, value) in order.
 History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
@@ -99,7 +99,7 @@ class Run:
     @property
     def error(self) -> str:
         """Why the run failed, as the user was told."""
-        return self.tags.get("twinner.error", "")
+        return self.tags.get(ERROR, "")
 
     @property
     def sweep(self) -> str:
@@ -371,7 +371,7 @@ def _is_ours(run: StoredRun) -> bool:
 
 def _step(tags: Mapping[str, str]) -> str:
     # A step that was stopped by a usage error has not named itself: MLflow's tag does.
-    return tags.get("twinner.step") or (tags.get("mlflow.project.entryPoint", "") if "twinner.error" in tags else "")
+    return tags.get("twinner.step") or (tags.get("mlflow.project.entryPoint", "") if ERROR in tags else "")
 
 
 def _logged_flavors(tags: Mapping[str, str]) -> set[str]:

@@ -73,6 +73,13 @@ def check_store() -> None:
     _usable.add(place)
 
 
+def check_shared_store(given: str) -> None:
+    """Raise BadInput if only this machine can write to the store. given: what needs one that others can reach."""
+    if dialect(mlflow.get_tracking_uri()) in ("", "file", "sqlite"):
+        problem = f"{given}: its executors can't reach the store {masked_uri()}"
+        raise BadInput(problem, "set MLFLOW_TRACKING_URI to a tracking server")
+
+
 def current_experiment() -> Experiment:
     """Return the experiment of new runs: MLFLOW_EXPERIMENT_NAME, made if it is missing, or MLFLOW_EXPERIMENT_ID.
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from twinner.errors import BadInput
 from twinner.tracking.opening import persist
 from twinner.tracking.store import current_experiment
-from twinner.tracking.tags import SWEEP
+from twinner.tracking.tags import ERROR, SWEEP
 
 STEP, TRIAL_STEP = "sweep", "sweep_trial"
 SPACE = "twinner.space"  # tag: what a sweep of that name searches; it can't be continued with another
@@ -99,6 +99,13 @@ class StudyStorage(MlflowStorage):  # type: ignore[misc]
         self._client.delete_run(trial_id)
         self._trials.remove(trial_id)
 
+    def fail_training(self, trial_id: str, seed: int, error: str) -> None:
+        """End the run of a training whose process could not do so."""
+        for run in self.trainings(trial_id):
+            if run.info.status == "RUNNING" and run.data.params.get("seed") == str(seed):
+                self._client.set_tag(run.info.run_id, ERROR, error)
+                self._client.set_terminated(run.info.run_id, "FAILED")
+
     def trainings(self, trial_id: str) -> list[mlflow.entities.Run]:
         """Return the training runs of a trial, newest first."""
         return list(self._client.search_runs([self._experiment_id], f"tags.mlflow.parentRunId = '{trial_id}'"))
@@ -125,6 +132,6 @@ def find_sweep(name: str, searched: Mapping[str, Any]) -> str | None:
     known = json.loads(found[-1].data.tags[SPACE])
     for key in {**known, **searched}:
         if known.get(key) != searched.get(key):
-            problem = f"the sweep {name!r} has {key}={known.get(key)}, not {searched.get(key)}"
+            problem = f"the sweep {name!r} has {key}={known.get(key, 'none')}, not {searched.get(key, 'none')}"
             raise BadInput(problem, "repeat its settings to continue it, or choose another name")
     return str(found[-1].info.run_id)

@@ -6,4 +6,6 @@ PRUNED = "twinner.pruned"  # the epoch after which a trial was stopped, as it wa
 CODE = "twinner.code"  # the digest of the code that made a run
 UNCOMMITTED = "twinner.uncommitted"  # the files of that code that differed from the commit, if any did
 REPRODUCES = "twinner.reproduces"  # the id of the run that a run repeats
+ERROR = "twinner.error"  # why a run failed, in one line
 MACHINE = "machine.json"  # what a run was computed with
+LONGEST_TAG = 5000  # characters that every store accepts

@@ -27,13 +27,12 @@ from twinner.tracking.address import store_address
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
 from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
-from twinner.tracking.opening import PARENT, open_run, persist
+from twinner.tracking.opening import child_of, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
 from twinner.tracking.store import within
-from twinner.tracking.tags import CODE, MACHINE, UNCOMMITTED
+from twinner.tracking.tags import CODE, ERROR, LONGEST_TAG, MACHINE, UNCOMMITTED
 
-LONGEST_TAG = 5000  # characters that every store accepts
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
 
 
@@ -204,27 +203,26 @@ class TrackedRun:
         env_manager: `local` for this environment, else as for `mlflow run`. tags: set on the child after its end.
         Errors: ChildFailed, with the words of the child's tag `twinner.error`.
         """
-        os.environ[PARENT] = self.run_id
         path = os.environ.get("PATH", "")
         if env_manager == "local":  # it may not be activated: its `python` must come first
             os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
         try:
-            child = mlflow.projects.run(
-                str(project),
-                entry_point=step,
-                parameters=dict(params),
-                experiment_id=self.experiment_id,
-                env_manager=env_manager,
-            )
+            with child_of(self.run_id):
+                child = mlflow.projects.run(
+                    str(project),
+                    entry_point=step,
+                    parameters=dict(params),
+                    experiment_id=self.experiment_id,
+                    env_manager=env_manager,
+                )
         except ExecutionException:
             query = f"tags.mlflow.parentRunId = '{self.run_id}' and tags.mlflow.project.entryPoint = '{step}'"
             failed = self._client.search_runs([self.experiment_id], query, max_results=1)
             if failed:
                 self.tag_child(failed[0].info.run_id, tags or {})
-            words = failed[0].data.tags.get("twinner.error", "") if failed else ""
+            words = failed[0].data.tags.get(ERROR, "") if failed else ""
             raise ChildFailed(f"{step} failed: {words}" if words else f"{step} failed") from None
         finally:
-            del os.environ[PARENT]
             os.environ["PATH"] = path
         self.tag_child(child.run_id, tags or {})
         return str(child.run_id)
@@ -332,7 +330,7 @@ def fail_joined_run(message: str, status: str = "FAILED") -> None:
 
     def fail() -> None:
         client = mlflow.MlflowClient()
-        client.set_tag(run_id, "twinner.error", mask_secrets(message)[:LONGEST_TAG])
+        client.set_tag(run_id, ERROR, mask_secrets(message)[:LONGEST_TAG])
         client.set_terminated(run_id, status)
 
     with suppress(Exception):  # the store may be what failed, and the first error is the one to tell

@@ -2,98 +2,33 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
 import pyarrow.parquet as pq
-import pyspark
 import pytest
-import requests
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
-from twinner.spark.java import java_home
+from spark_cluster import SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
 
 PROJECT = Path(__file__).parents[3]
-SPARK = Path(pyspark.__file__).parent
-# In its own mount namespace a process sees an empty folder where others see files.
-HIDE = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture
-def master(tmp_path: Path) -> Iterator[str]:
-    """The URL of a master with two workers on 127.0.0.1; `tmp_path`/driver is hidden from the workers."""
-    port, page = free_port(), free_port()
-    environment = os.environ | {"SPARK_HOME": str(SPARK), "JAVA_HOME": str(java_home()), "SPARK_LOCAL_IP": "127.0.0.1"}
-    driver = tmp_path / "driver"
-    driver.mkdir()
-    start, deploy = SPARK / "bin" / "spark-class", "org.apache.spark.deploy"
-    ports = ["--port", port, "--webui-port", page]
-    commands: list[list[object]] = [[start, f"{deploy}.master.Master", "--host", "127.0.0.1", *ports]]
-    url = f"spark://127.0.0.1:{port}"
-    for worker in ("one", "two"):
-        own = [
-            "--work-dir",
-            tmp_path / worker,
-            "--host",
-            "127.0.0.1",
-            "--webui-port",
-            0,
-            "--cores",
-            1,
-            "--memory",
-            "2g",
-        ]
-        commands.append([*HIDE, driver, start, f"{deploy}.worker.Worker", *own, url])
-    with ExitStack() as stack:
-        for number, command in enumerate(commands):
-            log = stack.enter_context((tmp_path / f"{number}.log").open("wb"))
-            own_environment = environment | {
-                "SPARK_LOCAL_DIRS": str(tmp_path / f"local-{number}"),
-                "TWINNER_CACHE": str(tmp_path / f"{number}"),
-            }
-            process = subprocess.Popen(
-                list(map(str, command)), env=own_environment, stdout=log, stderr=log, start_new_session=True
-            )
-            stack.callback(process.wait)
-            stack.callback(os.killpg, process.pid, 9)
-        deadline = time.monotonic() + 120
-        while _workers(page) < 2:
-            assert time.monotonic() < deadline, [log.read_text() for log in tmp_path.glob("*.log")]
-            time.sleep(0.5)
-        yield url
-
-
-def _workers(page: int) -> int:
-    try:
-        return int(requests.get(f"http://127.0.0.1:{page}/json/", timeout=5).json()["aliveworkers"])
-    except requests.RequestException:
-        return 0
 
 
 @pytest.mark.slow
 def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
-    master: str,
+    spark_cluster: SparkCluster,  # noqa: F811
     tmp_path: Path,
     spark_cache: Path,  # noqa: F811
 ) -> None:
-    driver = tmp_path / "driver"
+    driver = spark_cluster.driver
     cache = driver / "cache"
     cache.mkdir()
     shutil.copytree(
         spark_cache / "jars", cache / "jars", copy_function=os.link if _same_disk(spark_cache, cache) else shutil.copy2
     )
     client = mlflow.MlflowClient(f"sqlite:///{driver / 'mlflow.db'}")
-    settings = ["--spark-master", master, "--limit", "150", "--epochs", "3", "--driver-memory", "2g"]
+    settings = ["--spark-master", spark_cluster.master, "--limit", "150", "--epochs", "3", "--driver-memory", "2g"]
     train(settings, driver)
     (run,) = client.search_runs(["0"])
     assert run.info.status == "FINISHED"
