@@ -1,6 +1,7 @@
 """Sweeps on a standalone Spark cluster whose workers share no files with the driver."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from servers import MlflowServer, mlflow_server  # type: ignore[import-not-found
 from spacy_train import spacy_train
 from spark_cluster import SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
 from twinner.source_code import code_digest
+from users import wait_until  # type: ignore[import-not-found]
 
 STEP = Path(__file__).resolve().parents[2] / "steps" / "sweep.py"
 
@@ -93,22 +95,23 @@ def test_a_killed_worker_costs_a_trial(
     server: MlflowServer,
     small_corpus: Path,
 ) -> None:
-    sweep = start(spark_cluster, small_corpus, "--trials", "8", "--epochs", "10", "--jobs", "2", "--prune", "no")
-    assert sweep.stdout is not None
-    told: list[str] = []
-    for line in sweep.stdout:
-        told += [line] if line.startswith("trial ") else []
-        if len(told) == 2:
-            break
+    sweep = start(spark_cluster, small_corpus, "--trials", "5", "--epochs", "20", "--prune", "no")
+
+    def train_on_both() -> bool:
+        training = [run for run in runs("spacy_train") if run.info.status == "RUNNING"]
+        return len([run for run in training if "ner.losses" in run.data.metrics]) == 2
+
+    wait_until(train_on_both, "the workers do not train", seconds=300)
     spark_cluster.kill_worker(0)
     output, errors = sweep.communicate(timeout=600)
     assert sweep.returncode == 0, output + errors
     states = Counter(run.info.status for run in runs("sweep_trial"))
-    assert states == {"FINISHED": 7, "FAILED": 1}
+    assert states == {"FINISHED": 4, "FAILED": 1}
     [lost] = [run for run in runs("spacy_train") if run.info.status != "FINISHED"]
     assert lost.info.status == "FAILED"
     assert lost.data.tags["twinner.error"] == "its executor was lost"
-    assert "7 finished, 1 failed" in output
+    assert re.search(r"^trial \d of 5: .*: failed, .* s: its executor was lost$", output, re.MULTILINE)
+    assert "4 finished, 1 failed" in output
 
 
 def test_a_store_that_executors_cannot_reach_is_refused(small_corpus: Path) -> None:

@@ -182,19 +182,19 @@ class Sweep:
         elif going in self._open:
             going.waiting.clear()
             self._storage.fail_training(str(going.trial._trial_id), seed, message.error)
-            self._end(going, TrialState.FAIL)
+            self._end(going, TrialState.FAIL, error=message.error)
             if message.state == "lost":  # which says nothing about the next trial
                 return
             self._failures.append(message.error)
             if self._failures[-ALIKE:] == [message.error] * ALIKE:
                 raise Failure(f"{ALIKE} trials failed alike: {message.error}")
 
-    def _end(self, going: _Open, state: TrialState, value: float | None = None) -> None:
+    def _end(self, going: _Open, state: TrialState, value: float | None = None, error: str = "") -> None:
         self._study.tell(going.trial, value, state)
         if state == TrialState.COMPLETE:
             self._failures.clear()
         self._open.remove(going)
-        going.row.end(STATES[state], value)
+        going.row.end(STATES[state], value, error)
         self._table.ended(going.row)
 
     def _row(self, trial: Trial | FrozenTrial) -> Row:

@@ -29,10 +29,11 @@ class Row:
     score: float | None = None
     began: float = field(default_factory=time.monotonic)
     seconds: float | None = None
+    error: str = ""
 
-    def end(self, state: str, score: float | None = None) -> None:
-        """The trial has ended."""
-        self.state = state
+    def end(self, state: str, score: float | None = None, error: str = "") -> None:
+        """The trial has ended. error: why it failed."""
+        self.state, self.error = state, error
         self.score = self.score if score is None else score
         self.seconds = time.monotonic() - self.began
 
@@ -72,8 +73,9 @@ class TrialTable:
         if not self._console.is_terminal:
             score = "" if row.score is None else f", dev F1 {row.score:.4f}"
             seconds = "" if row.seconds is None else f" in {row.seconds:.0f} s"
+            error = f": {row.error}" if row.error else ""
             print(
-                f"trial {row.number + 1} of {self._trials}: {spell(row.params)}: {row.state}{score}{seconds}",
+                f"trial {row.number + 1} of {self._trials}: {spell(row.params)}: {row.state}{score}{seconds}{error}",
                 flush=True,
             )
 
@@ -101,7 +103,8 @@ class TrialTable:
                 f"{row.epoch}/{row.epochs}",
                 "" if row.score is None else f"{row.score:.4f}",
                 f"{row.seconds if row.seconds is not None else time.monotonic() - row.began:.0f}",
-                "best" if is_best else row.state,
             ]
-            table.add_row(*map(Text, cells), style=STYLES.get(cells[-1], ""))
+            state = "best" if is_best else row.state
+            cells.append(f"{state}: {row.error}" if row.error else state)
+            table.add_row(*map(Text, cells), style=STYLES.get(state, ""))
         return table
