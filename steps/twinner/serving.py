@@ -6,8 +6,10 @@ The model carries the modules that it needs of this package, so that it loads ou
 
 import ast
 import importlib
+import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from mlflow import pyfunc
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
 
 from twinner.frameworks import FRAMEWORKS
 
@@ -30,12 +34,23 @@ ENTITY = Object(
         Property("end", DataType.long),  # exclusive
         Property("label", DataType.string),
         Property("text", DataType.string),
+        Property("score", DataType.double, required=False),  # the confidence, from 0 to 1
     ]
 )
+LABELS, SCORES, MIN_SCORE = "labels", "scores", "min_score"
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.string, name="text")]),
     outputs=Schema([ColSpec(Array(ENTITY), name="entities")]),
+    params=ParamSchema(
+        [
+            ParamSpec(LABELS, DataType.string, [], shape=(-1,)),  # those of the entities to return; empty: all
+            ParamSpec(SCORES, DataType.boolean, True),
+            ParamSpec(MIN_SCORE, DataType.double, 0.0),  # of the entities to return
+        ]
+    ),
 )
+LONGEST_TEXT = 1_000_000  # characters; spaCy takes no more, and about a gigabyte of memory for them
+SURROGATES = re.compile("[\ud800-\udfff]")  # halves of a character, which have no place in UTF-8
 
 
 def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
@@ -80,12 +95,48 @@ class TextToEntities:
     """What `mlflow.pyfunc.load_model` gives: rows of `text` in, rows of `entities` out."""
 
     def __init__(self, entities_of_texts: Callable[[Sequence[str]], list[list[dict[str, Any]]]]) -> None:
-        """entities_of_texts: a function from n texts to n lists of entities."""
+        """entities_of_texts: a function from n texts to n lists of entities: start, end, label and score."""
         self._entities_of_texts = entities_of_texts
+        self._lock = threading.Lock()  # neither framework can be used by several threads at once
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return the entities of each text: start and end (in characters, end exclusive), label and text."""
-        return pd.DataFrame({"entities": self._entities_of_texts([str(text) for text in model_input["text"]])})
+    def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the entities of each text: start and end (in characters, end exclusive), label, text and score.
+
+        params: `labels`, `min_score` and `scores` (False: without them), see `SIGNATURE`.
+        Raises MlflowException, which a server answers as a bad request, for a text that is none, or too long.
+        """
+        given = {LABELS: [], SCORES: True, MIN_SCORE: 0.0, **(params or {})}
+        texts = [_checked(row, text) for row, text in enumerate(model_input["text"])]
+        with self._lock:
+            found = self._entities_of_texts([SURROGATES.sub("\ufffd", text) for text in texts])
+        labels = set(given[LABELS])
+        return pd.DataFrame(
+            {
+                "entities": [
+                    [
+                        {
+                            **entity,
+                            "text": text[entity["start"] : entity["end"]],
+                            "score": entity["score"] if given[SCORES] else None,
+                        }
+                        for entity in entities
+                        if entity["score"] >= given[MIN_SCORE] and (not labels or entity["label"] in labels)
+                    ]
+                    for text, entities in zip(texts, found, strict=True)
+                ]
+            }
+        )
+
+
+def _checked(row: int, text: object) -> str:
+    """Return a text that can be read; row: its number, from 0."""
+    if not isinstance(text, str):
+        problem = "is missing" if text is None or text != text else f"is {text!r:.50}"
+        raise MlflowException(f"the text in row {row} {problem}; give a string", INVALID_PARAMETER_VALUE)
+    if len(text) > LONGEST_TEXT:
+        problem = f"the text in row {row} has {len(text):,} characters; split it: {LONGEST_TEXT:,} are the most"
+        raise MlflowException(problem, INVALID_PARAMETER_VALUE)
+    return text
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> TextToEntities:

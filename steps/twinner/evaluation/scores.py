@@ -19,6 +19,7 @@ from sklearn.metrics import classification_report
 
 from twinner.corpus import Sentence, entities_of
 from twinner.corpus.labels import metric_label
+from twinner.evaluation.calibration import Calibration, calibration
 
 Tags = Sequence[str]  # the tags of one sentence
 Counts = tuple[int, int, int]  # true positives, false positives, false negatives
@@ -34,19 +35,26 @@ class Evaluation:
     metrics: scores by metric name. token_report: scikit-learn's classification report as text. entity_report: counts
     and scores by scheme and label, and for each gold entity (sentence index, first token, token after the last, label)
     whether the model found it and whether its text is an entity in the training data; it contains no corpus text.
+    calibration: of the confidence in the predicted entities; None if the model gives none.
     """
 
     metrics: dict[str, float]
     token_report: str
     entity_report: dict[str, Any]
+    calibration: Calibration | None = None
 
 
 def evaluate(
-    train: Sequence[Sentence], test: Sequence[Sentence], predicted: Sequence[Tags], labels: Collection[str]
+    train: Sequence[Sentence],
+    test: Sequence[Sentence],
+    predicted: Sequence[Tags],
+    labels: Collection[str],
+    confidence: Sequence[Sequence[float]] | None = None,
 ) -> Evaluation:
     """Score the predicted tags of `test`, one sequence per sentence and one tag per token.
 
-    labels: entity types to report even if they do not occur in test.
+    labels: entity types to report even if they do not occur in test. confidence: in each predicted entity, one sequence
+    per sentence, if the model gives it.
     """
     gold = [sentence.tags for sentence in test]
     results = _entity_results(gold, predicted, SCHEMES, labels)
@@ -61,8 +69,12 @@ def evaluate(
     for row, scores in report.items():
         name = row[:2] + metric_label(row[2:]) if row[1:2] == "-" else row  # else `O` or an average
         metrics |= {f"{name}_{score}": float(value) for score, value in scores.items()}
+    calibrated = None if confidence is None else calibration(gold, predicted, confidence)
+    if calibrated:
+        metrics["test_ece"] = calibrated.error
     return Evaluation(
         metrics=metrics,
+        calibration=calibrated,
         token_report=classification_report(flat_gold, flat_predicted, digits=4, zero_division=0),
         entity_report={
             "schemes": {

@@ -29,13 +29,15 @@ class Epoch:
 class Prediction:
     """The prediction for one sentence of n tokens.
 
-    tags: n BIO tags. confidence: the confidence of each predicted tag, from 0 to 1, if the framework gives it.
-    scores: the confidence of every tag, for each token, if the framework gives it.
+    tags: n BIO tags. confidence: the confidence in each of them, from 0 to 1, if the framework gives it.
+    scores: the confidence in every tag, for each token, if the framework gives it. entity_confidence: the confidence in
+    each entity, as a probability, in their order, if the framework gives it.
     """
 
     tags: tuple[str, ...]
     confidence: tuple[float, ...] | None = None
     scores: tuple[Mapping[str, float], ...] | None = None
+    entity_confidence: tuple[float, ...] | None = None
 
 
 class Trainer(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from twinner.evaluation.calibration import Calibration
 from twinner.evaluation.mistakes import KINDS
 from twinner.pages.rendering import render
 from twinner.report import plots
@@ -152,7 +153,14 @@ def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:
         *plots.draw_effects(section, found.effects, marks),
         *plots.draw_parallel_coordinates(section, found.effects, marks),
         *plots.draw_label_scores(section, found.evidence.support, marks),
+        *plots.draw_calibration(_calibrations(found), marks),
     ]
+
+
+def _calibrations(found: Findings) -> dict[str, Calibration]:
+    """Return the calibration of the best run of each framework."""
+    known = found.evidence.calibrations
+    return {run.framework: known[run.id] for run in reversed(found.top) if run.id in known}
 
 
 def _errors(found: Findings, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:

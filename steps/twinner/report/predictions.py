@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from twinner.corpus.labels import metric_label
 from twinner.corpus.sentence import Sentence, entities_of
+from twinner.evaluation.calibration import Calibration
 from twinner.evaluation.mistakes import Entity, Mistake, errors_by_kind
 from twinner.evaluation.scores import precision_recall_f1, sentence_counts
 from twinner.tracking.artifacts import fetch_artifacts
 from twinner.tracking.read import Run
+from twinner.tracking.tags import CALIBRATION
 
 INFERENCE, ENTITY_REPORT = "inference.parquet", "entity_report.json"
 COLUMNS = {
@@ -82,13 +85,15 @@ class Evidence:
 
     predictions: by run id, in the order of the runs. counts: of these runs and those that were only counted, the
     entities found, spurious and missed in each sentence (n by 3), by run id. lacking: why a run has none, by run id.
-    support: the number of gold entities in test by label, spelled as in metrics; empty if unknown.
+    support: the number of gold entities in test by label, spelled as in metrics; empty if unknown. calibrations: of
+    those with predictions that have one, by run id.
     """
 
     predictions: Mapping[str, Predictions]
     lacking: Mapping[str, str]
     support: Mapping[str, int]
     counts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 def read_evidence(runs: Sequence[Run], counted: Sequence[Run] = ()) -> Evidence:
@@ -98,11 +103,12 @@ def read_evidence(runs: Sequence[Run], counted: Sequence[Run] = ()) -> Evidence:
     first readable run are the reference: runs with other gold tags are left out, whatever their tag
     `twinner.test_digest` says.
     """
-    files = fetch_artifacts(runs, [INFERENCE, ENTITY_REPORT]) | fetch_artifacts(counted, [INFERENCE])
+    files = fetch_artifacts(runs, [INFERENCE, ENTITY_REPORT, CALIBRATION]) | fetch_artifacts(counted, [INFERENCE])
     read: dict[str, Predictions] = {}
     counts: dict[str, NDArray[np.int64]] = {}
     lacking: dict[str, str] = {}
     support: dict[str, int] = {}
+    calibrations: dict[str, Calibration] = {}
     gold: Sequence[Tags] | None = None
     for place, run in enumerate((*runs, *counted)):
         try:
@@ -120,10 +126,14 @@ def read_evidence(runs: Sequence[Run], counted: Sequence[Run] = ()) -> Evidence:
             counts[run.id] = found.counts
             if place < len(runs):
                 read[run.id] = found
+                if CALIBRATION in files[run.id]:
+                    with suppress(ValueError, KeyError, TypeError, OSError):  # as above
+                        text = files[run.id][CALIBRATION].read_text(encoding="utf-8")
+                        calibrations[run.id] = Calibration.from_json(text)
     if read and not support:
         first = next(iter(read.values()))
         support = Counter(metric_label(label) for entities in first.gold_entities for _, _, label in entities)
-    return Evidence(read, lacking, support, counts)
+    return Evidence(read, lacking, support, counts, calibrations)
 
 
 def _read_artifacts(files: Mapping[str, Path]) -> tuple[Predictions | None, dict[str, int]]:

@@ -7,5 +7,6 @@ CODE = "twinner.code"  # the digest of the code that made a run
 UNCOMMITTED = "twinner.uncommitted"  # the files of that code that differed from the commit, if any did
 REPRODUCES = "twinner.reproduces"  # the id of the run that a run repeats
 ERROR = "twinner.error"  # why a run failed, in one line
+CALIBRATION = "calibration.json"  # whether the confidence of a run's model is right, on test
 MACHINE = "machine.json"  # what a run was computed with
 LONGEST_TAG = 5000  # characters that every store accepts

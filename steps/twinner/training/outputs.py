@@ -14,6 +14,7 @@ from twinner.corpus import Corpus, Sentence
 from twinner.evaluation import Evaluation
 from twinner.frameworks.contract import Epoch, Prediction
 from twinner.pages.errors_page import errors_page
+from twinner.tracking.tags import CALIBRATION
 
 LARGEST_DATA = 50_000_000  # bytes of corpus that are logged with a run
 
@@ -36,6 +37,8 @@ def write_outputs(
     (folder / "entity_report.json").write_text(
         json.dumps(evaluation.entity_report, ensure_ascii=False, indent=1), encoding="utf-8"
     )
+    if evaluation.calibration:
+        (folder / CALIBRATION).write_text(evaluation.calibration.to_json(), encoding="utf-8")
     _write_inference(folder / "inference.parquet", corpus.test, predictions, keep_text)
     gold = [tag for sentence in corpus.test for tag in sentence.tags]
     predicted = [tag for prediction in predictions for tag in prediction.tags]

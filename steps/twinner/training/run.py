@@ -174,7 +174,14 @@ def _evaluate(
     """Score the predictions on test, and find the share of test sentences that the pipeline tokenizes differently."""
     with ThreadPoolExecutor(max_workers=1) as beside:  # the tokenizer may run in Java meanwhile
         pipeline_tokens = beside.submit(trainer.tokens, [sentence.text for sentence in corpus.test])
-        evaluation = evaluate(train, corpus.test, [prediction.tags for prediction in predictions], corpus.labels)
+        known = [each.entity_confidence for each in predictions if each.entity_confidence is not None]
+        evaluation = evaluate(
+            train,
+            corpus.test,
+            [prediction.tags for prediction in predictions],
+            corpus.labels,
+            known if len(known) == len(predictions) else None,
+        )
         pairs = zip(corpus.test, pipeline_tokens.result(), strict=True)
         return evaluation, sum(sentence.tokens != tokens for sentence, tokens in pairs) / len(corpus.test)
 

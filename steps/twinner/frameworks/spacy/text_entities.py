@@ -6,6 +6,8 @@ from typing import Any
 
 import spacy
 
+from twinner.frameworks.spacy.confidence import entity_confidence, with_confidence
+
 ENCODER = "twinner.WithEncoder"  # in the config of a pipeline with `twinner.frameworks.spacy.encoder`
 
 
@@ -13,16 +15,25 @@ def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
     """Load a model saved by MLflow's spaCy flavor.
 
     Returns a function from n texts to n lists of entities, each with `start`, `end` (exclusive, in characters of the
-    text), `label` and `text`.
+    text), `label` and `score`, its probability.
     """
     if ENCODER in (path / "config.cfg").read_text(encoding="utf-8"):
         import twinner.frameworks.spacy.encoder  # noqa: F401  # registers the layer
     nlp = spacy.load(path)
 
     def entities(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        return [
-            [{"start": e.start_char, "end": e.end_char, "label": e.label_, "text": e.text} for e in doc.ents]
-            for doc in nlp.pipe(texts)
-        ]
+        with nlp.memory_zone():  # or the vocabulary would grow with every text
+            return [
+                [
+                    {
+                        "start": entity.start_char,
+                        "end": entity.end_char,
+                        "label": entity.label_,
+                        "score": entity_confidence(tokens[entity.start : entity.end]),
+                    }
+                    for entity in doc.ents
+                ]
+                for doc, tokens in with_confidence(nlp, texts)
+            ]
 
     return entities

@@ -26,6 +26,7 @@ from twinner.errors import BadInput
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
+from twinner.frameworks.spacy.confidence import entity_confidence, with_confidence
 from twinner.frameworks.spacy.config import GROWTH, training_config
 from twinner.frameworks.spacy.encoder import encoder_of, known_vectors, load_encoder
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
@@ -208,11 +209,11 @@ class SpacyTrainer:
 
     @fast_matrix_products()
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
-        """Predict the tags of given tokens; spaCy's greedy NER gives no confidence."""
+        """Predict the tags of given tokens, with the probability of each token's action and of each entity."""
         nlp = self._trained
         with nlp.memory_zone():  # or the tokens would stay in the model's vocabulary, and be saved with it
             docs = (Doc(nlp.vocab, words=sentence.tokens) for sentence in sentences)
-            return [Prediction(_tags(doc)) for doc in nlp.pipe(docs)]
+            return [_prediction(doc, confidence) for doc, confidence in with_confidence(nlp, docs)]
 
     @property
     def requirements(self) -> Sequence[str]:
@@ -311,5 +312,7 @@ def _batch_size_schedule(stop: int) -> dict[str, object]:
     return {"@schedules": GROWTH, "start": min(100, stop), "stop": stop, "compound": 1.001}
 
 
-def _tags(doc: Doc) -> tuple[str, ...]:
-    return tuple(f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc)
+def _prediction(doc: Doc, confidence: list[float]) -> Prediction:
+    tags = tuple(f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc)
+    of_entities = tuple(entity_confidence(confidence[entity.start : entity.end]) for entity in doc.ents)
+    return Prediction(tags, tuple(confidence), entity_confidence=of_entities)

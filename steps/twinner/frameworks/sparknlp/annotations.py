@@ -8,8 +8,9 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from twinner.corpus import Sentence
+from twinner.corpus import Sentence, entities_of
 from twinner.frameworks.contract import Prediction
+from twinner.frameworks.sparknlp.confidence import entity_confidence
 
 # Offsets end inclusively. They only have to be consistent, so ours may count characters where Java counts UTF-16 units.
 ANNOTATION = (
@@ -96,7 +97,8 @@ def _prediction(annotations: Iterable[Mapping[str, Any] | None]) -> Prediction:
         tags.append(tag)
         confidence.append(by_tag.get(tag, 0.0))
         scores.append(by_tag)
-    return Prediction(tuple(tags), tuple(confidence), tuple(scores))
+    of_entities = tuple(entity_confidence(confidence[start:end]) for start, end, _ in entities_of(tags))
+    return Prediction(tuple(tags), tuple(confidence), tuple(scores), of_entities)
 
 
 def _scores(metadata: Mapping[str, str]) -> dict[str, float]:

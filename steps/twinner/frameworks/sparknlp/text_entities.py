@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.ml import PipelineModel
+from sparknlp.annotation import Annotation
 from sparknlp.base import LightPipeline
 
+from twinner.frameworks.sparknlp.confidence import entity_confidence
 from twinner.spark.session import spark_path
 
 
@@ -22,18 +24,25 @@ def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
 def text_entities(pipeline: PipelineModel, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
     """Find the entities of n texts with a pipeline of `SparkNlpTrainer.pipeline`, without a Spark job.
 
-    Returns n lists of entities, each with `start`, `end` (exclusive, in characters of the text), `label` and `text`.
+    Returns n lists of entities, each with `start`, `end` (exclusive, in characters of the text), `label` and `score`.
     """
     answers = LightPipeline(pipeline).fullAnnotate(list(texts)) if texts else []
     return [
-        [_entity(text, chunk.begin, chunk.end + 1, chunk.metadata["entity"]) for chunk in answer["entities"]]
+        [_entity(text, chunk, answer["ner"]) for chunk in answer["entities"]]
         for text, answer in zip(texts, answers, strict=True)
     ]
 
 
-def _entity(text: str, begin: int, end: int, label: str) -> dict[str, Any]:
-    start, end = _character_offset(text, begin), _character_offset(text, end)
-    return {"start": start, "end": end, "label": label, "text": text[start:end]}
+def _entity(text: str, chunk: Annotation, tags: Sequence[Annotation]) -> dict[str, Any]:
+    confidence = [
+        float(tag.metadata.get(tag.result, 0.0)) for tag in tags if chunk.begin <= tag.begin and tag.end <= chunk.end
+    ]
+    return {
+        "start": _character_offset(text, chunk.begin),
+        "end": _character_offset(text, chunk.end + 1),
+        "label": chunk.metadata["entity"],
+        "score": entity_confidence(confidence),
+    }
 
 
 def _character_offset(text: str, utf16_offset: int) -> int:

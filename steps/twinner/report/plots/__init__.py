@@ -1,5 +1,6 @@
 """The plots of a report."""
 
+from twinner.report.plots.calibration import draw_calibration
 from twinner.report.plots.learning_curves import draw_learning_curves
 from twinner.report.plots.parameters import draw_effects, draw_parallel_coordinates
 from twinner.report.plots.scores import draw_confusion_matrix, draw_cost, draw_label_scores
@@ -9,6 +10,7 @@ __all__ = [
     "MAX_PLOTTED",
     "Mark",
     "Plot",
+    "draw_calibration",
     "draw_confusion_matrix",
     "draw_cost",
     "draw_effects",
