@@ -8,6 +8,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from twinner.frameworks import FRAMEWORKS
 from twinner.serving import REQUIREMENTS
 from twinner.training.result import Result
@@ -43,6 +44,51 @@ def test_offsets_are_characters_with_exclusive_end(served: Any) -> None:
     assert [e["text"] for e in entities[1]] == ["Köln", "Ivo"]
     assert list(entities[2:4]) == [[], []]
     assert all(text[e["start"] : e["end"]] == e["text"] for text, row in zip(TEXTS, entities, strict=True) for e in row)
+
+
+def entities(served: Any, text: object, **params: Any) -> list[dict[str, Any]]:
+    frame = pd.DataFrame({"text": [text]}, dtype=object)  # pandas's own strings hold no halves of characters
+    found: list[dict[str, Any]] = served.predict(frame, params=params or None)["entities"][0]
+    return found
+
+
+def test_entities_have_a_score_unless_it_is_not_wanted(served: Any) -> None:
+    scored = entities(served, TEXTS[0])
+    assert all(0 < entity["score"] <= 1 for entity in scored)
+    assert entities(served, TEXTS[0], scores=False) == [entity | {"score": None} for entity in scored]
+
+
+def test_entities_can_be_selected_by_label_and_score(served: Any) -> None:
+    scored = entities(served, TEXTS[0])
+    assert entities(served, TEXTS[0], labels=["PER"]) == [entity for entity in scored if entity["label"] == "PER"]
+    assert entities(served, TEXTS[0], labels=["XYZ"]) == []
+    lower, higher = sorted(scored, key=lambda entity: entity["score"])
+    assert lower["score"] < higher["score"]
+    assert entities(served, TEXTS[0], min_score=higher["score"]) == [higher]
+    assert entities(served, TEXTS[0], min_score=higher["score"], scores=False) == [higher | {"score": None}]
+
+
+ODD_TEXTS = ["", " ", "\x00", "\ud800", "\ud83d und Béla .", "a" * 100_000, "😀 Béla .", "\u202eBéla"]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_odd_texts_are_answered(served: Any, text: str) -> None:
+    for entity in entities(served, text):
+        assert entity["text"] == text[entity["start"] : entity["end"]] != ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "the text in row 0 is missing; give a string"),
+        (float("nan"), "the text in row 0 is missing; give a string"),
+        ("a" * 1_000_001, "the text in row 0 has 1,000,001 characters; split it: 1,000,000 are the most"),
+    ],
+)
+def test_what_is_no_text_is_refused(served: Any, text: object, problem: str) -> None:
+    with pytest.raises(MlflowException, match=problem) as refused:
+        entities(served, text)
+    assert refused.value.get_http_status_code() == 400
 
 
 def test_model_has_signature_and_flavours(served: Any) -> None:

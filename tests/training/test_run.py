@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from spacy.tokens import Doc
 from threadpoolctl import threadpool_info
 from twinner.corpus import entities_of, read_corpus
+from twinner.evaluation.calibration import Calibration
 from twinner.training.result import Result
 
 EPOCHS = 3
@@ -159,6 +160,7 @@ def test_logs_artifacts(run: Run, tracked: mlflow.MlflowClient) -> None:
         "confusion.png",
         "errors.html",
         "config.cfg",
+        "calibration.json",
         "machine.json",
     }
     assert {"MLmodel", "model.spacy", "code"} <= {f.name for f in model_folder(run.info.run_id).iterdir()}
@@ -181,8 +183,15 @@ def test_inference_has_one_row_per_test_token(run: Run, small_corpus: Path) -> N
     ]
     correct = sum(row["ground_truth"] == row["prediction"] for row in rows)
     assert run.data.metrics["accuracy"] == pytest.approx(correct / len(rows))
-    assert {row["confidence"] for row in rows} == {None}  # greedy NER has no confidence
+    assert all(0 < row["confidence"] <= 1 for row in rows)
     assert [row["scores"] for row in rows if row["scores"]] == []
+
+
+def test_calibration_is_that_of_the_predictions(run: Run) -> None:
+    rows = pq.read_table(artifact(run.info.run_id, "inference.parquet")).to_pylist()
+    found = Calibration.from_json(artifact(run.info.run_id, "calibration.json").read_text(encoding="utf-8"))
+    assert sum(one.count for one in found.bins) == sum(row["prediction"].startswith("B-") for row in rows)
+    assert run.data.metrics["test_ece"] == pytest.approx(found.error)
 
 
 def test_logged_model_reproduces_test_f1(run: Run, small_corpus: Path) -> None:

@@ -16,7 +16,7 @@ from twinner.corpus import Sentence
 from twinner.encoders.find import find_encoder
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch, Prediction
-from twinner.frameworks.sparknlp.text_entities import text_entities
+from twinner.frameworks.sparknlp.text_entities import TextEntities
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer, _tensorflow_settings
 from twinner.spark.session import is_running
 
@@ -145,17 +145,18 @@ def test_pipeline_finds_entities_with_offsets_into_raw_text(trained: Trained, tm
     trained.trainer.pipeline().write().overwrite().save((tmp_path / "pipeline").as_uri())
     pipeline = PipelineModel.load((tmp_path / "pipeline").as_uri())
     texts = ["Dr. Karl und Nora fuhren nach Oslo.", "", "😀😀 In Köln traf Max niemanden.", "Heute regnet es."]
-    found = text_entities(pipeline, texts)
-    for text, entities in zip(texts, found, strict=True):
-        for entity in entities:
-            assert text[entity["start"] : entity["end"]] == entity["text"]
-    assert [[(e["label"], e["text"]) for e in entities if e["text"].isalpha()] for entities in found] == [
+    found = TextEntities(pipeline)(texts)
+    spans = [
+        [(entity["label"], text[entity["start"] : entity["end"]]) for entity in entities]
+        for text, entities in zip(texts, found, strict=True)
+    ]
+    assert [[(label, words) for label, words in entities if words.isalpha()] for entities in spans] == [
         [("PER", "Karl"), ("PER", "Nora"), ("LOC", "Oslo")],
         [],
         [("LOC", "Köln"), ("PER", "Max")],
         [],
     ]
-    assert text_entities(pipeline, []) == []
+    assert TextEntities(pipeline)([]) == []
     (tokens,) = LightPipeline(pipeline).annotate(texts[:1])
     assert tokens["token"] == ["Dr.", "Karl", "und", "Nora", "fuhren", "nach", "Oslo", "."]
 
@@ -201,7 +202,7 @@ def test_trains_on_minilm_and_predicts_o_beyond_its_limit(task: SmallTask, recwa
     assert len(prediction.tags) == 700
     assert set(prediction.tags[-150:]) == {"O"}
     assert "beyond the maximum sentence length" in str(recwarn.pop(UserWarning).message)
-    assert text_entities(model.trainer.pipeline(), ["Dr. Anna wohnt in Ulm."])
+    assert TextEntities(model.trainer.pipeline())(["Dr. Anna wohnt in Ulm."])
 
 
 def test_counts_truncated_tokens_of_dev_as_o(task: SmallTask, tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ def test_splits_raw_text_like_the_training_data(trained: Trained, task: SmallTas
 
 def test_pipeline_splits_sentences(trained: Trained) -> None:
     text = "Dr. Karl und Nora fuhren nach Oslo. In Köln traf Max niemanden."
-    (entities,) = text_entities(trained.trainer.pipeline(), [text])
+    (entities,) = TextEntities(trained.trainer.pipeline())([text])
     assert [(e["label"], text[e["start"] : e["end"]]) for e in entities] == [
         ("PER", "Karl"),
         ("PER", "Nora"),

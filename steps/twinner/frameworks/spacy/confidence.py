@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import EntityRecognizer
+from spacy.pipeline._parser_internals.stateclass import StateClass  # for type hints
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
@@ -61,50 +62,51 @@ def _beam_shares(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Floats]:
 
 def _greedy_probabilities(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Floats]:
     """Set the entities of each doc, as a greedy NER does; return the probability of the action at each token."""
-    scores = [np.zeros((len(doc), ner.moves.n_moves), np.float32) for doc in docs]
+    actions = _Actions(ner)
+    probabilities = [np.ones(len(doc), np.float32) for doc in docs]
+    open_labels = [""] * len(docs)
     states = ner.moves.init_batch(docs)
     step_model = ner.model.predict(docs)
     going = [(number, state) for number, state in enumerate(states) if not state.is_final()]
     token = 0
     while going:
-        rows = step_model.predict([state for _, state in going])
-        for row, (number, _) in zip(rows, going, strict=True):
-            scores[number][token] = row
-        ner.transition_states([state for _, state in going], rows)
+        scores = step_model.predict([state for _, state in going])
+        for row, (number, state) in zip(scores, going, strict=True):
+            possible = actions.possible(state, open_labels[number], is_free=not docs[number].ents)
+            weights = np.exp(row[possible] - row[possible].max())
+            best = int(weights.argmax())
+            probabilities[number][token] = weights[best] / weights.sum()
+            open_labels[number] = actions.label_left_open(possible[best])
+        ner.transition_states([state for _, state in going], scores)
         going = [(number, state) for number, state in going if not state.is_final()]
         token += 1
     step_model.clear_memory()
     ner.set_annotations(docs, states)
-    names = [ner.moves.get_class_name(action) for action in range(ner.moves.n_moves)]
-    return [_action_probabilities(names, doc, rows) for doc, rows in zip(docs, scores, strict=True)]
-
-
-def _action_probabilities(names: Sequence[str], doc: Doc, scores: Floats) -> Floats:
-    """Return the probability of each action that led to a doc's entities. scores: tokens x actions, `names` of them."""
-    probabilities = np.ones(len(doc), np.float32)
-    number = {name: place for place, name in enumerate(names)}
-    begin = [name.startswith("B-") for name in names]
-    outside = np.array([name == "O" or (name[:2] in ("B-", "U-") and len(name) > 2) for name in names])
-    at_end = outside & ~np.array(begin)
-    taken, open_label = _actions(doc), ""
-    for token, action in enumerate(taken):
-        is_last = token == len(taken) - 1
-        if open_label:
-            possible = [number[f"{kind}-{open_label}"] for kind in ("L" if is_last else "IL")]
-        else:
-            possible = np.flatnonzero(at_end if is_last else outside).tolist()
-        known = scores[token, possible]
-        weights = np.exp(known - known.max())
-        if number[action] in possible:
-            probabilities[token] = weights[possible.index(number[action])] / weights.sum()
-        open_label = action[2:] if action[0] in "BI" else ""
     return probabilities
 
 
-def _actions(doc: Doc) -> list[str]:
-    """Return the action at each token that gives the doc's entities: `B-`, `I-`, `L-` and `U-` with a label, or `O`."""
-    actions = ["O"] * len(doc)
-    for entity in doc.ents:
-        kinds = "U" if len(entity) == 1 else "B" + "I" * (len(entity) - 2) + "L"
-        actions[entity.start : entity.end] = [f"{kind}-{entity.label_}" for kind in kinds]
-    return actions
+class _Actions:
+    """The actions of a NER, by number: `B-`, `I-`, `L-` and `U-` with a label, and `O`."""
+
+    def __init__(self, ner: EntityRecognizer) -> None:
+        self._moves = ner.moves
+        names = [ner.moves.get_class_name(number) for number in range(ner.moves.n_moves)]
+        self._names = names
+        self._numbers = {name: number for number, name in enumerate(names)}
+        kinds = {kind: [name for name in names if name[:2] == kind and len(name) > 2] for kind in ("B-", "U-")}
+        self._starting = [*kinds.values(), ["O"]]
+
+    def possible(self, state: StateClass, open_label: str, is_free: bool) -> list[int]:
+        """Return the actions that a state allows. open_label: of the entity that it is in; is_free: no other component
+        has set entities, so that all labels are alike.
+        """
+        groups = [[f"I-{open_label}"], [f"L-{open_label}"]] if open_label else self._starting
+        if not is_free:
+            groups = [[name] for group in groups for name in group]
+        allowed = (group for group in groups if group and self._moves.is_valid(state, group[0]))
+        return [self._numbers[name] for group in allowed for name in group]
+
+    def label_left_open(self, action: int) -> str:
+        """Return the label of the entity that goes on after an action; empty: none does."""
+        name = self._names[action]
+        return name[2:] if name[0] in "BI" else ""
