@@ -48,8 +48,9 @@ def test_imported_packages_are_direct_dependencies() -> None:
     distributions = packages_distributions()
     direct = pins().keys()
     undeclared: dict[str, set[str]] = {}
+    ours = {"twinner"} | {step.stem for step in (PROJECT / "steps").glob("*.py")}
     for file in (PROJECT / "steps").rglob("*.py"):
-        for name in imports(file) - sys.stdlib_module_names - {"twinner"}:
+        for name in imports(file) - sys.stdlib_module_names - ours:
             if not {normalize(distribution) for distribution in distributions.get(name, [])} & direct:
                 undeclared.setdefault(name, set()).add(str(file.relative_to(PROJECT)))
     assert undeclared == {}

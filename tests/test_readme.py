@@ -200,7 +200,7 @@ def test_serves_the_models_of_both_frameworks(framework: str, reader: User, spar
         done = reader.run("bash", "-c", re.sub(r"localhost:\d+", f"127.0.0.1:{port}", ask))
     [answer] = json.loads(done.stdout)["predictions"]
     assert answer.keys() == {"entities"}
-    assert all(entity.keys() == {"start", "end", "label", "text"} for entity in answer["entities"])
+    assert all(entity.keys() == {"start", "end", "label", "text", "score"} for entity in answer["entities"])
 
 
 def http_status(url: str) -> int:

@@ -2,8 +2,15 @@
 
 import pytest
 from training_runs import run  # type: ignore[import-not-found]
+from twinner.evaluation.calibration import calibration
 from twinner.frameworks import FRAMEWORKS, Framework
-from twinner.report.plots import draw_effects, draw_label_scores, draw_learning_curves, draw_parallel_coordinates
+from twinner.report.plots import (
+    draw_calibration,
+    draw_effects,
+    draw_label_scores,
+    draw_learning_curves,
+    draw_parallel_coordinates,
+)
 from twinner.report.plots.style import OTHER_COLOURS, STYLES, escape, marks_of, shorten
 from twinner.report.sections import split_into_sections
 from twinner.report.sweeps import parameter_effects
@@ -84,3 +91,18 @@ def test_bars_of_three_frameworks_have_three_patterns(monkeypatch: pytest.Monkey
 def test_names_are_escaped_and_shortened() -> None:
     assert escape("<b>&\x1b\u202e") == r"&lt;b&gt;&amp;\x1b\u202e"
     assert shorten("w" * 33) == "w" * 31 + "…"
+
+
+def test_calibration_is_drawn_where_there_are_entities() -> None:
+    gold = [["B-PER"], ["O"], ["B-PER"]]
+    found = calibration(gold, [["B-PER"], ["B-PER"], ["O"]], [[0.9], [0.3], []])
+    reliability, thresholds = draw_calibration({"spaCy": found}, marks_of(["spaCy"]))
+    _, line = reliability.figure.data
+    assert list(line.x) == pytest.approx([0.3, 0.9])
+    assert list(line.y) == [0, 1]
+    assert list(line.customdata) == [1, 1]
+    assert "expected calibration error 0.200, sure to 0.600 on average, right in 0.500" in reliability.summary
+    precision, recall = thresholds.figure.data
+    assert (precision.y[0], precision.y[50], recall.y[0], recall.y[-1]) == (0.5, 1, 0.5, 0)
+    assert "precision 1.000, recall 0.500 from a confidence of 0.50" in thresholds.summary
+    assert draw_calibration({}, {}) == []

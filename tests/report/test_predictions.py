@@ -10,6 +10,7 @@ import mlflow
 import pandas as pd
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
+from twinner.evaluation.calibration import calibration
 from twinner.report.predictions import Evidence, read_evidence
 from twinner.tracking.artifacts import fetch_artifacts
 from twinner.tracking.read import find_training_runs
@@ -203,3 +204,13 @@ def test_folder_in_place_of_an_artifact_counts_as_missing(experiment: str) -> No
     file.unlink()
     file.mkdir()
     assert evidence().lacking == {run: "has no inference.parquet"}
+
+
+def test_reads_calibrations_and_leaves_out_broken_ones(experiment: str) -> None:
+    whole, broken, none = (log_training(sentences=SENTENCES) for _ in range(3))
+    known = calibration([["B-PER"]], [["B-PER"]], [[0.9]])
+    (place(whole) / "calibration.json").write_text(known.to_json())
+    (place(broken) / "calibration.json").write_text('{"bins": [{"low": "<b>"}], "thresholds": []}')
+    found = evidence()
+    assert found.calibrations == {whole: known}
+    assert {broken, none} <= found.predictions.keys()

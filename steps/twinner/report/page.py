@@ -159,8 +159,11 @@ def _draw_plots(found: Findings, marks: Mapping[str, Mark]) -> list[Plot]:
 
 def _calibrations(found: Findings) -> dict[str, Calibration]:
     """Return the calibration of the best run of each framework."""
-    known = found.evidence.calibrations
-    return {run.framework: known[run.id] for run in reversed(found.top) if run.id in known}
+    best: dict[str, Calibration] = {}
+    for run in found.top:
+        if run.id in found.evidence.calibrations:
+            best.setdefault(run.framework, found.evidence.calibrations[run.id])
+    return best
 
 
 def _errors(found: Findings, log_text: bool, marks: Mapping[str, Mark]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _reliability(found: Mapping[str, Calibration], marks: Marks) -> Plot:
         summaries.append(f"{mark.title}: expected calibration error {calibration.error:.3f}, {tendency}")
     lay_out(figure, "Confidence", "Share of entities that are right")
     figure.update_xaxes(range=[0, 1.02])
-    figure.update_yaxes(range=[0, 1.05])
+    figure.update_yaxes(range=[-0.04, 1.04])
     return Plot("Is the confidence right?", f"The best run on test. {'; '.join(summaries)}.", figure)
 
 
@@ -53,10 +53,11 @@ def _thresholds(found: Mapping[str, Calibration], marks: Marks) -> Plot:
     summaries = []
     for framework, calibration in found.items():
         mark = marks[framework]
-        x = [one.confidence for one in calibration.thresholds]
+        thresholds = calibration.thresholds[:-1]  # from a confidence of 1 next to nothing is left
+        x = [one.confidence for one in thresholds]
         for name, values, width in (
-            ("precision", [one.precision for one in calibration.thresholds], 3.5),
-            ("recall", [one.recall for one in calibration.thresholds], 1.5),
+            ("precision", [one.precision for one in thresholds], 3.5),
+            ("recall", [one.recall for one in thresholds], 1.5),
         ):
             figure.add_scatter(
                 name=f"{escape(mark.title)}, {name}",
@@ -66,7 +67,7 @@ def _thresholds(found: Mapping[str, Calibration], marks: Marks) -> Plot:
                 line={"color": mark.colour, "dash": mark.dash, "width": width},
                 hovertemplate=f"from %{{x:.2f}}: {name} %{{y:.3f}}<extra></extra>",
             )
-        half = calibration.thresholds[len(x) // 2]
+        half = thresholds[len(x) // 2]
         summaries.append(
             f"{mark.title}: precision {half.precision:.3f}, recall {half.recall:.3f} from a confidence of "
             f"{half.confidence:.2f}"
