@@ -34,8 +34,12 @@ def runs(step: str, condition: str = "") -> list[Run]:
     return list(mlflow.MlflowClient().search_runs(["0"], f"{query} and {condition}" if condition else query))
 
 
-def test_sweeps_and_scores_the_winner_alone_on_test(small_corpus: Path) -> None:
+def test_sweeps_and_scores_the_winner_alone_on_test(small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)  # as `mlflow run` does
     output = run(*command(small_corpus, "--trials", "4", "--prune", "no", "--model-name", "swept", "--log-text", "no"))
+    monkeypatch.delenv("MLFLOW_RUN_ID")
+    assert made in [one.info.run_id for one in runs("sweep")]
     trials, trainings = runs("sweep_trial"), runs("spacy_train")
     assert len(trials) == len(trainings) == 4
     assert {trial.info.status for trial in trials} == {"FINISHED"}
@@ -50,7 +54,7 @@ def test_sweeps_and_scores_the_winner_alone_on_test(small_corpus: Path) -> None:
     [version] = mlflow.MlflowClient().search_model_versions("name = 'swept'")
     assert version.run_id == winner.info.run_id
     [report] = runs("report")
-    assert report.data.tags["mlflow.parentRunId"] == runs("sweep")[0].info.run_id
+    assert report.data.tags["mlflow.parentRunId"] == made
 
     # A trial in a warm process scores as the printed command does on its own.
     settings = {name: float(winner.data.params[name]) for name in ("drop_rate", "lr")}

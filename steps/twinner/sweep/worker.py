@@ -185,6 +185,7 @@ def _work(
     """Do jobs until there are no more. Runs in the worker process."""
     take_share(place, places)
     os.environ[JOBS] = str(places)  # Spark shares the memory
+    os.environ.pop("MLFLOW_RUN_ID", None)  # that of the sweep, which `mlflow run` has made
     _end_with_parent()
     _log_output(Path(log))
     interrupts = iter([True])
