@@ -152,7 +152,7 @@ def test_a_third_framework_is_trained_tracked_served_and_reported(project: Path,
     model = f"runs:/{training.info.run_id}/model"
     answer = user.run("python", "-c", SERVE, model, f"Er nimmt {drug} ein")
     [[entity]] = json.loads(answer.stdout.splitlines()[-1])
-    assert entity == {"start": 9, "end": 9 + len(drug), "label": "DRUG", "text": drug}
+    assert entity == {"start": 9, "end": 9 + len(drug), "label": "DRUG", "text": drug, "score": 1.0}
 
     user.mlflow_run(project, "report", {"output": str(tmp_path / "report.html")})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

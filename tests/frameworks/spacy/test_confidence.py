@@ -68,6 +68,16 @@ def test_confidence_is_the_probability_of_each_action(nlp: Language) -> None:
     assert min(min(confidence, default=1.0) for _, confidence in with_confidence(nlp, TEXTS)) < 0.9
 
 
+def test_an_untrained_ner_whose_actions_are_all_but_equal_is_followed() -> None:
+    nlp = spacy.blank("de")
+    nlp.add_pipe("ner")
+    nlp.initialize(lambda: [Example.from_dict(nlp.make_doc(text), {"entities": found}) for text, found in LABELLED])
+    plain = [found(doc) for doc in nlp.pipe(TEXTS)]
+    for (doc, confidence), entities in zip(with_confidence(nlp, TEXTS), plain, strict=True):
+        assert found(doc) == entities
+        assert len(confidence) == len(doc)
+
+
 def test_an_entity_has_the_probability_of_all_its_actions() -> None:
     assert entity_confidence([0.5, 0.8]) == pytest.approx(0.4)
 
@@ -82,6 +92,14 @@ def test_entities_of_other_components_are_certain(nlp: Language) -> None:
         assert confidence[4] < 1
     finally:
         nlp.remove_pipe("entity_ruler")
+
+
+def test_rules_alone_are_certain() -> None:
+    rules = spacy.blank("de")
+    rules.add_pipe("entity_ruler").add_patterns([{"label": "TIME", "pattern": "Heute"}])
+    [(doc, confidence)] = with_confidence(rules, ["Heute regnet es ."])
+    assert found(doc) == [(0, 1, "TIME")]
+    assert confidence == [1, 1, 1, 1]
 
 
 def test_a_ner_with_a_beam_gives_the_shares_of_its_beam() -> None:

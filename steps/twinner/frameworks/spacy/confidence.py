@@ -27,9 +27,12 @@ Floats = NDArray[np.float32]
 def with_confidence(nlp: Language, docs: Iterable[str | Doc]) -> Iterator[tuple[Doc, list[float]]]:
     """Yield each text, or tokenized text, with the pipeline's annotations, and the confidence in each of its tokens.
 
-    That is the probability of the NER's action; in entities that another component has set it is 1.
+    That is the probability of the NER's action; in entities that another component has set, and without a NER, it is 1.
     """
     names = nlp.pipe_names
+    if NER not in names:
+        yield from ((doc, [1.0] * len(doc)) for doc in nlp.pipe(docs))
+        return
     place = names.index(NER)
     ner = nlp.get_pipe(NER)
     for batch in minibatch(docs, BATCH):
@@ -74,7 +77,7 @@ def _greedy_probabilities(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Fl
         for row, (number, state) in zip(scores, going, strict=True):
             possible = actions.possible(state, open_labels[number], is_free=not docs[number].ents)
             weights = np.exp(row[possible] - row[possible].max())
-            best = int(weights.argmax())
+            best = int(row[possible].argmax())  # the first of equal ones, as in spaCy
             probabilities[number][token] = weights[best] / weights.sum()
             open_labels[number] = actions.label_left_open(possible[best])
         ner.transition_states([state for _, state in going], scores)
@@ -104,7 +107,7 @@ class _Actions:
         if not is_free:
             groups = [[name] for group in groups for name in group]
         allowed = (group for group in groups if group and self._moves.is_valid(state, group[0]))
-        return [self._numbers[name] for group in allowed for name in group]
+        return sorted(self._numbers[name] for group in allowed for name in group)
 
     def label_left_open(self, action: int) -> str:
         """Return the label of the entity that goes on after an action; empty: none does."""
