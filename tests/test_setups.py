@@ -1,7 +1,6 @@
 """Run the set-ups of docs/tracking.md: local stores, servers with a database, artifacts in S3.
 
-In each, training, report and loading the model are processes of their own, as a user's are. Spark NLP's models, which
-are folders of many files, are sent through a server and to S3 once each.
+In each, training, report and loading the model are processes of their own, as a user's are.
 """
 
 import subprocess
@@ -103,7 +102,7 @@ def sqlite(folder: Path) -> Iterator[Setup]:
 @contextmanager
 def folder_of_files(folder: Path) -> Iterator[Setup]:
     uri = (folder / "runs").as_uri()
-    yield Setup(folder, uri, ("spacy",), uri, folder / "runs", {"MLFLOW_ALLOW_FILE_STORE": "true"})
+    yield Setup(folder, uri, ("spacy", "sparknlp"), uri, folder / "runs", {"MLFLOW_ALLOW_FILE_STORE": "true"})
 
 
 @contextmanager
@@ -140,7 +139,7 @@ def s3_served(folder: Path, server: Database, s3: S3Server) -> Iterator[Setup]:
     store = server.new_database("s3_served")
     with mlflow_server(folder / "server", store, artifacts=destination, **s3.access) as tracker:
         kept = s3.objects / s3.bucket / "served"
-        yield Setup(folder, tracker.uri, ("spacy",), "mlflow-artifacts:/", kept, {})
+        yield Setup(folder, tracker.uri, ("spacy", "sparknlp"), "mlflow-artifacts:/", kept, {})
 
 
 SETUPS: dict[str, Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Setup]]] = {
