@@ -19,9 +19,8 @@ from sklearn.metrics import classification_report
 
 from twinner.corpus import Sentence, entities_of
 from twinner.corpus.labels import metric_label
-from twinner.evaluation.calibration import Calibration, calibration
+from twinner.evaluation.calibration import Calibration, Tags, calibration
 
-Tags = Sequence[str]  # the tags of one sentence
 Counts = tuple[int, int, int]  # true positives, false positives, false negatives
 CHUNK_SIZE = 100  # tokens; nervaluate compares all pairs of entities in a sentence, so long sentences are split
 SCHEMES = {"strict": "", "partial": "partial_", "ent_type": "type_"}  # nervaluate's name -> infix of our metric names

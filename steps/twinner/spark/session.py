@@ -160,7 +160,7 @@ def _start(home: Path, settings: Mapping[str, str]) -> SparkSession:
     environment = {
         "JAVA_HOME": str(home),
         "SPARK_HOME": _spark_home(),
-        "PYSPARK_PYTHON": settings.get("spark.pyspark.python", sys.executable),  # Spark reads its setting in Java only
+        "PYSPARK_PYTHON": settings.get("spark.pyspark.python", sys.executable),  # pyspark itself ignores this setting
         "TF_CPP_MIN_LOG_LEVEL": "3",  # without it TensorFlow logs the placement of every operation
     }
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))

@@ -117,7 +117,7 @@ class Sweep:
         if self._open_trial():
             return True
         is_in_time = time.monotonic() <= self._deadline
-        return is_in_time and len(self._storage.get_all_trials(self._run_id)) < self._plan.trials
+        return is_in_time and self._storage.get_n_trials(self._run_id) < self._plan.trials
 
     def _open_trial(self) -> _Open | None:
         """Return a trial with another training to start: its first one, or all others once one has ended."""
@@ -134,7 +134,7 @@ class Sweep:
         worker.start(job)
 
     def _ask(self) -> _Open:
-        number = len(self._storage.get_all_trials(self._run_id))
+        number = self._storage.get_n_trials(self._run_id)
         self._study.sampler = self._sampler(number)
         if self._plan.sampler == "grid":
             self._study.enqueue_trial(self._next_in_grid())

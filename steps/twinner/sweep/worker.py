@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -208,7 +207,14 @@ def _do_jobs(
     shared = getattr(module, "shared", lambda _: nullcontext())
     trial = Trial(lambda epoch: _go_on(connection, epoch), corpora)
     with ExitStack() as stack:
-        prepare = partial(_failure, lambda: stack.enter_context(shared(settings)))
+
+        def prepare() -> Ended | None:
+            try:
+                stack.enter_context(shared(settings))
+            except Exception as error:
+                return _ended_by(error)
+            return None
+
         failed = prepare()
         while (job := connection.recv()) is not None:
             ended = failed or _train(getattr(module, step), job, trial)
@@ -238,15 +244,6 @@ def _train(step: Callable[..., Result], job: Job, trial: Trial) -> Ended:
     except Exception as error:
         return _ended_by(error)
     return Ended("done", result.run_id, dict(result.metrics))
-
-
-def _failure(action: Callable[[], object]) -> Ended | None:
-    """Return how an action fails, or None."""
-    try:
-        action()
-    except Exception as error:
-        return _ended_by(error)
-    return None
 
 
 def _ended_by(error: Exception) -> Ended:

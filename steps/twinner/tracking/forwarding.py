@@ -13,13 +13,17 @@ ACCESS = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "DATABRICKS_", "TWINNER_TRACKI
 OF_THIS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_RUN_CONTEXT")
 
 
+def uncommitted_tags() -> dict[str, str]:
+    """Return the tag with the files of the code that differ from the commit, if any do."""
+    changed = ", ".join(uncommitted_files())
+    return {UNCOMMITTED: changed[:LONGEST_TAG]} if changed else {}
+
+
 def tracking_environment() -> dict[str, str]:
     """Return the environment variables that such a process needs: access to the stores, and the origin of the code.
 
     They may hold passwords.
     """
-    tags = resolve_tags()
-    if changed := uncommitted_files():
-        tags[UNCOMMITTED] = ", ".join(changed)[:LONGEST_TAG]
+    tags = resolve_tags() | uncommitted_tags()
     access = {name: os.environ[name] for name in os.environ if name.startswith(ACCESS) and name not in OF_THIS_RUN}
     return access | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "MLFLOW_RUN_CONTEXT": json.dumps(tags)}

@@ -68,8 +68,8 @@ class StudyStorage(MlflowStorage):  # type: ignore[misc]
         return [trial for trial in trials if states is None or trial.state in states]
 
     def get_n_trials(self, study_id: Any, state: Any = None) -> int:
-        """Return the number of trials."""
-        return len(self.get_all_trials(study_id, states=state))
+        """Return the number of trials; of all of them without asking the store."""
+        return len(self._trials if state is None else self.get_all_trials(study_id, states=state))
 
     def name_trial(self, trial_id: str, name: str) -> None:
         """Name the run of a trial."""

@@ -22,16 +22,17 @@ from twinner.errors import BadInput, Failure, Undelivered
 from twinner.frameworks.contract import Epoch, Trainer
 from twinner.machine import Machine, summary
 from twinner.secrets import mask_secrets
-from twinner.source_code import code_digest, uncommitted_files
+from twinner.source_code import code_digest
 from twinner.tracking.address import store_address
 from twinner.tracking.datasets import dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
+from twinner.tracking.forwarding import uncommitted_tags
 from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
 from twinner.tracking.opening import child_of, open_run, persist
 from twinner.tracking.outbox import deliver_waiting
 from twinner.tracking.registry import shorten_description, version_tags
 from twinner.tracking.store import within
-from twinner.tracking.tags import CODE, ERROR, LONGEST_TAG, MACHINE, UNCOMMITTED
+from twinner.tracking.tags import CODE, ERROR, LONGEST_TAG, MACHINE
 
 SHORT_WAIT = 10.0  # seconds to tell MLflow that a step failed, and to end the delivery of earlier runs
 
@@ -140,8 +141,7 @@ class TrackedRun:
 
     def log_code(self) -> None:
         """Log what code this is, and which of its files are not as they are in the commit."""
-        changed = ", ".join(uncommitted_files())
-        self.set_tags({CODE: code_digest(), **({UNCOMMITTED: changed[:LONGEST_TAG]} if changed else {})})
+        self.set_tags({CODE: code_digest(), **uncommitted_tags()})
 
     def log_machine(self, machine: Machine) -> None:
         """Log the processor and the versions that the run computes with."""
