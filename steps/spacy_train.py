@@ -103,7 +103,7 @@ def spacy_model(name: str, folder: Path) -> str:
     """Return the local folder of a spaCy model: a model in MLflow is downloaded to `folder`, any other is a folder."""
     from twinner.tracking.registry import download_model
 
-    place = download_model(name, folder) if name.startswith(("runs:/", "models:/")) else Path(name)
+    place = download_model(name, folder, "init") if name.startswith(("runs:/", "models:/")) else Path(name)
     for part in ("model.spacy", "model/model.spacy"):  # as MLflow and as `export` write it
         if (place / part).is_dir():
             return str(place / part)

@@ -1,4 +1,4 @@
-"""A cache for tests that start Spark: it has the jars of the user's cache, if they are there."""
+"""A Spark session for tests, and a cache that has the jars of the user's, if they are there."""
 
 import os
 import shutil
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from pyspark.sql import SparkSession
 from twinner.errors import BadInput
 from twinner.spark.jars import PLATFORMS, read_lock, spark_jars
+from twinner.spark.session import spark_session, stop_session
 
 # Looked up at import, before tests set TWINNER_CACHE to folders of their own.
 USERS_JARS = Path(os.environ.get("TWINNER_CACHE") or platformdirs.user_cache_dir("twinner"), "jars").expanduser()
@@ -33,6 +35,16 @@ def spark_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for folder in ("jars", "natives"):  # pytest would keep hundreds of megabytes
         if not (cache / folder).is_symlink():
             shutil.rmtree(cache / folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def spark(spark_cache: Path) -> Iterator[SparkSession]:
+    """The Spark session of all tests; trainers use it and leave it running."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINNER_CACHE", str(spark_cache))
+        # TensorFlow and ONNX keep the memory of every model, and are refused more than twice the heap.
+        yield spark_session("local[2]", "3g")
+        stop_session()
 
 
 def read_only(folder: Path) -> list[str | Path]:

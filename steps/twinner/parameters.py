@@ -99,7 +99,12 @@ PARAMETERS = {
     "filter": Parameter("more conditions on the runs, in MLflow's search syntax"),
     "metric": Parameter("the metric whose mean over seeds ranks the settings"),
     "discard": Parameter("id of a run in the outbox to drop instead of delivering the runs there"),
-    "output": Parameter("a file that also gets the page, with summary.json and runs.csv beside it"),
+    "output": Parameter("report: a file that also gets the page; predict: a folder, JSON lines if it ends in .jsonl"),
+    "model": Parameter("the model to use: runs:/ID/model, models:/NAME@champion, or a folder"),
+    "compare": Parameter("another model for the same texts"),
+    "input": Parameter("texts: a file, folder, glob or URI of txt, csv, jsonl or parquet"),
+    "text_column": Parameter("the column of the texts in csv, jsonl and parquet"),
+    "overwrite": Parameter("yes: replace an earlier output"),
     "run_id": Parameter("id of the training to repeat; empty: the winner of the current experiment"),
     "tolerance": Parameter(
         "the largest difference that counts as none; of values above 1 a share",

@@ -5,12 +5,14 @@ The model carries the modules that it needs of this package, so that it loads ou
 """
 
 import ast
+import hashlib
 import importlib
 import re
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # its imports are not among the requirements of a served mode
     from twinner.frameworks.contract import Trainer
 
 REQUIREMENTS = ("mlflow", "pandas")  # of this module
+LOADER = "twinner.serving"  # this module
 ENTITY = Object(
     [
         Property("start", DataType.long),  # in characters of the text
@@ -81,7 +84,7 @@ def write_model(folder: Path, trainer: "Trainer", example: str | None) -> None:
         )
     pyfunc.add_to_model(
         model,
-        loader_module="twinner.serving",
+        loader_module=LOADER,
         data=framework.model_data,
         code="code",
         conda_env="conda.yaml",
@@ -126,6 +129,29 @@ class TextToEntities:
                 ]
             }
         )
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model that `write_model` has written. data: what its loader loads. digest: 16 hexadecimal digits."""
+
+    framework: str
+    data: Path
+    digest: str
+
+
+def read_model(folder: Path) -> SavedModel:
+    """Read what a model's folder says of it. Raises ValueError if `write_model` has not written it."""
+    try:
+        flavor = Model.load(str(folder)).flavors[pyfunc.FLAVOR_NAME]
+        loader = flavor[pyfunc.MAIN]
+        if loader != LOADER:
+            raise ValueError(f"its loader is {loader}")
+        framework = flavor["config"]["framework"]
+        data = folder / FRAMEWORKS[framework].model_data
+        return SavedModel(framework, data, hashlib.sha256((folder / "MLmodel").read_bytes()).hexdigest()[:16])
+    except (MlflowException, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"it can't be read: {error}") from error
 
 
 def _checked(row: int, text: object) -> str:

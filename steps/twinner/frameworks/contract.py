@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from twinner.corpus import Sentence
 
+# The entities of a text in a Spark DataFrame: places in characters, end exclusive; score: the confidence, from 0 to 1.
+ENTITY_COLUMN = "array<struct<start: bigint, end: bigint, label: string, text: string, score: double>>"
 SAMPLE = 100  # sentences on which the saved and the reloaded model are compared
 
 

@@ -18,12 +18,20 @@ class Piece:
 
 def pieces_of(sentence: Sentence, entities: Sequence[Entity], wrong: Collection[Entity | None]) -> list[Piece]:
     """Cut the sentence's text at the borders of its entities, which are sorted and do not overlap."""
+    places = {
+        (sentence.starts[first], sentence.ends[end - 1], label): (first, end, label) for first, end, label in entities
+    }
+    return pieces_of_text(sentence.text, list(places), {place for place, entity in places.items() if entity in wrong})
+
+
+def pieces_of_text(text: str, entities: Sequence[Entity], wrong: Collection[Entity]) -> list[Piece]:
+    """Cut a text at the borders of its entities, in characters, which are sorted and do not overlap."""
     pieces = []
     position = 0
-    for first, end, label in entities:
-        start, stop = sentence.starts[first], sentence.ends[end - 1]
-        pieces.append(Piece(sentence.text[position:start]))
-        pieces.append(Piece(sentence.text[start:stop], label, (first, end, label) in wrong))
-        position = stop
-    pieces.append(Piece(sentence.text[position:]))
+    for entity in entities:
+        start, end, label = entity
+        pieces.append(Piece(text[position:start]))
+        pieces.append(Piece(text[start:end], label, entity in wrong))
+        position = end
+    pieces.append(Piece(text[position:]))
     return [piece for piece in pieces if piece.text]

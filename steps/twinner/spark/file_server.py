@@ -32,6 +32,7 @@ class FileServer:
     def __init__(self, master: str) -> None:
         """master: URL of the Spark master; it decides which of this machine's addresses the executors are given."""
         self._served: list[Path] = []
+        self._numbers: dict[Path, int] = {}  # of what is served
         self._secret = secrets.token_urlsafe(24)
         application = Request.application(self._respond)
         self._server = make_server(own_address(master), 0, application, threaded=True, request_handler=_SilentHandler)
@@ -41,12 +42,16 @@ class FileServer:
     def uri(self, path: Path) -> str:
         """Return the URI of a path, and serve it from now on with everything below it; it need not exist yet.
 
-        The URI has a number in place of the path, since Hadoop's client garbles non-ASCII characters.
+        The URI has a number in place of the path, since Hadoop's client garbles non-ASCII characters, and the suffix by
+        which it knows compressed files.
         """
         path = path.resolve()
-        if path not in self._served:
+        if path not in self._numbers:
+            self._numbers[path] = len(self._served)
             self._served.append(path)
-        return f"webhdfs://{self._server.host}:{self._server.port}/{self._secret}/{self._served.index(path)}"
+        suffix = path.suffix if path.suffix.isascii() and path.suffix[1:].isalnum() else ""
+        address = f"webhdfs://{self._server.host}:{self._server.port}/{self._secret}"
+        return f"{address}/{self._numbers[path]}{suffix}"
 
     def close(self) -> None:
         """Stop serving."""
@@ -71,7 +76,8 @@ class FileServer:
 
     def _path(self, text: str) -> Path:
         """Return the path that a request names; raise NotFound without the secret, or if it is not served."""
-        _, secret, number, rest = (*text.split("/", 3), "", "", "")[:4]
+        _, secret, name, rest = (*text.split("/", 3), "", "", "")[:4]
+        number = name.partition(".")[0]
         is_known = number.isdecimal() and int(number) < len(self._served)
         if not (secrets.compare_digest(secret.encode(), self._secret.encode()) and is_known):
             raise NotFound

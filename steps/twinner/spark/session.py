@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from twinner.errors import BadInput
+from twinner.errors import BadInput, Failure
 from twinner.spark.file_server import FileServer
 from twinner.spark.jars import are_in_cache, check_platform
 from twinner.spark.java import java_home
@@ -116,6 +117,14 @@ def stop_session() -> None:
 atexit.register(stop_session)
 
 
+def session_folder() -> Path:
+    """Return a new folder for files that the session needs; it is removed with the session."""
+    with _lock:
+        if _work_folder is None:  # the session is not ours
+            return temporary_folder("spark")
+        return Path(tempfile.mkdtemp(dir=_work_folder))
+
+
 def spark_path(path: Path) -> str:
     """Return the URI by which the running session, executors included, reads and writes a path of this machine.
 
@@ -141,6 +150,15 @@ def java_cause(error: BaseException) -> str:
     while (cause := java.getCause()) is not None:
         java = cause
     return " ".join(str(java.getMessage() or java.toString()).split("\n")[0].split())
+
+
+@contextlib.contextmanager
+def java_failures(advice: str) -> Iterator[None]:
+    """Raise Failure with the cause of a Java error in the block: it can't be read once the session is stopped."""
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        raise Failure(f"Spark has failed: {java_cause(error)}; {advice}") from None
 
 
 def _new_session(master: str, driver_memory: str, spark_conf: str, spark_nlp: bool) -> SparkSession:

@@ -14,6 +14,7 @@ from twinner.secrets import mask_secrets
 SCHEMA = Schema(
     [ColSpec(Array(DataType.string), name="tokens"), ColSpec(Array(DataType.string), name="tags")],
 )
+TEXTS_SCHEMA = Schema([ColSpec(DataType.string, name="text")])
 LONGEST_NAME = 100  # characters
 
 
@@ -34,6 +35,24 @@ class SplitDataset(MetaDataset):
             "tokens": sum(len(sentence.tokens) for sentence in self._sentences),
             "entities": sum(len(sentence.entities) for sentence in self._sentences),
         }
+
+    def to_dict(self) -> dict[str, str]:
+        """The fields that MLflow stores."""
+        return super().to_dict() | {"profile": json.dumps(self.profile)}
+
+
+class TextsDataset(MetaDataset):
+    """Texts that a model has predicted, as MLflow stores them: digest, source and number, but none of the text."""
+
+    def __init__(self, place: str, digest: str, texts: int) -> None:
+        """place: a path or a URI. texts: how many they are."""
+        self._texts = texts
+        super().__init__(_source(place), Path(place).name[-LONGEST_NAME:], digest, TEXTS_SCHEMA)
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """The number of texts."""
+        return {"texts": self._texts}
 
     def to_dict(self) -> dict[str, str]:
         """The fields that MLflow stores."""

@@ -1,6 +1,7 @@
 """Registered models: their names, versions and aliases, and fetching a model from the store."""
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from twinner.errors import BadInput, Failure
+from twinner.serving import SavedModel, read_model
 from twinner.tracking.address import failure_reason
 
 CHAMPION, PREVIOUS = "champion", "previous"  # aliases
@@ -187,17 +189,33 @@ def move_aliases(name: str, aliases: Mapping[str, int], tags: Mapping[str, str] 
         raise Failure(f"the registry does not answer ({failure_reason(error)})") from error
 
 
-def download_model(uri: str, folder: Path) -> Path:
+def download_model(uri: str, folder: Path, parameter: str) -> Path:
     """Fetch a model (`runs:/…` or `models:/…`) into a folder and return the folder that it is then in.
 
-    Raises BadInput if there is no such model.
+    parameter: that of the step which names the model. Raises BadInput if there is no such model.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         advice = "name a run's model as runs:/ID/model, or models:/NAME/VERSION"
-        raise BadInput(f"init={uri!r}: there is no such model: {reason}", advice) from None
+        raise BadInput(f"{parameter}={uri!r}: there is no such model: {reason}", advice) from None
+
+
+def fetch_model(uri: str, folder: Path, parameter: str) -> SavedModel:
+    """Fetch a model of this project into a folder that does not exist yet.
+
+    uri: any that MLflow knows, or a folder. parameter: that of the step which names it. Raises BadInput if there is
+    none, or if it is another kind of model.
+    """
+    folder.mkdir()
+    place = Path(uri) if Path(uri).is_dir() else download_model(uri, folder, parameter)
+    try:
+        return read_model(place)
+    except ValueError as error:
+        problem = f"{parameter}={uri!r} is no model of this project: {error}"
+        raise BadInput(problem, "give one that spacy_train or sparknlp_train has logged") from None
 
 
 def _create_registered_model(client: mlflow.MlflowClient, name: str) -> None:

@@ -24,7 +24,7 @@ from twinner.machine import Machine, summary
 from twinner.secrets import mask_secrets
 from twinner.source_code import code_digest
 from twinner.tracking.address import store_address
-from twinner.tracking.datasets import dataset_inputs
+from twinner.tracking.datasets import TextsDataset, dataset_inputs
 from twinner.tracking.delivery import Delivery, say, tracking_wait
 from twinner.tracking.forwarding import uncommitted_tags
 from twinner.tracking.journal import FILES, MODEL, RESUMED, About, Journal
@@ -132,6 +132,10 @@ class TrackedRun:
             }
         )
         self.journal.add("inputs", dataset_inputs(corpus))
+
+    def log_texts(self, place: str, digest: str, texts: int) -> None:
+        """Log the texts that a model has predicted as a dataset. place: a path or a URI. texts: how many they are."""
+        self.journal.add("inputs", {"predict": TextsDataset(place, digest, texts).to_dict()})
 
     def log_framework(self, trainer: Trainer) -> None:
         """Log the framework and the versions of the packages that take part."""

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
+from spark_cache import spark, spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from twinner.corpus import Sentence
 from twinner.frameworks.contract import Epoch, Prediction
 from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
-from twinner.spark.session import spark_session, stop_session
 
 NAMES = [
     "Anna",
@@ -46,16 +45,6 @@ def sentence(rule: random.Random) -> Sentence:
             tokens.append(part)
             tags.append("O" if not label else f"B-{label}" if i == 0 else f"I-{label}")
     return Sentence.from_tokens(tokens, tags)
-
-
-@pytest.fixture(scope="session")
-def spark(spark_cache: Path) -> Iterator[SparkSession]:  # noqa: F811
-    """The Spark session of all tests; trainers use it and leave it running."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TWINNER_CACHE", str(spark_cache))
-        # TensorFlow and ONNX keep the memory of every model, and are refused more than twice the heap.
-        yield spark_session("local[2]", "3g")
-        stop_session()
 
 
 @dataclass
@@ -116,7 +105,10 @@ class SmallTask:
 
 
 @pytest.fixture(scope="session")
-def task(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallTask]:
+def task(
+    spark: SparkSession,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SmallTask]:
     small = SmallTask(tmp_path_factory.mktemp)
     yield small
     for trainer in small.trainers:
