@@ -12,7 +12,7 @@ from twinner.errors import BadInput
 from twinner.parameters import PARAMETERS, check_parameters
 
 PROJECT = Path(__file__).resolve().parent.parent
-STEPS = ["main", "spacy_train", "sparknlp_train", "report", "sweep", "reproduce", "promote", "sync"]
+STEPS = ["main", "spacy_train", "sparknlp_train", "report", "sweep", "reproduce", "predict", "promote", "sync"]
 
 # The contract: the parameters of each step in order, with their defaults.
 SHARED_FIRST = {"corpus": "demo", "test": "", "lang": "auto", "tag_column": ""}
@@ -90,6 +90,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "spark_conf": "",
     },
     "reproduce": {"run_id": "", "tolerance": 0.001},
+    "predict": {
+        "model": "",
+        "input": "",
+        "output": "",
+        "text_column": "text",
+        "compare": "",
+        "spark_master": "local[*]",
+        "driver_memory": "auto",
+        "spark_conf": "",
+        "overwrite": "no",
+        "log_text": "yes",
+    },
     "promote": {
         "model_name": "",
         "max_drop": 0.02,

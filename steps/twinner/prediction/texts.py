@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -36,6 +37,7 @@ WHOLE_FILES = str(1 << 40)  # bytes; more than any file has
 READING = {
     "spark.sql.files.maxPartitionBytes": WHOLE_FILES,  # one task reads one file, so that its rows can be counted
     "spark.sql.files.openCostInBytes": WHOLE_FILES,
+    "spark.sql.execution.arrow.pyspark.enabled": "true",  # else a list of files would start a Python process
     "spark.sql.caseSensitive": "true",  # names of columns may differ in case only
 }
 
@@ -211,8 +213,9 @@ class _Reader:
     def _placed(self, rows: DataFrame) -> DataFrame:
         """Add the file and the number of each row, from 1, in it."""
         count = F.monotonically_increasing_id().bitwiseAND((1 << 33) - 1)  # without the number of the task
-        names = ((Files(self._session).reported(file.uri), file.name) for file in self._texts.files)
-        known = self._session.createDataFrame(list(names), f"{BROKEN} string, {FILE} string")
+        files = Files(self._session)
+        names = {BROKEN: [files.reported(uri) for uri in self._uris], FILE: [file.name for file in self._texts.files]}
+        known = self._session.createDataFrame(pd.DataFrame(names))
         rows = rows.select("*", F.col("_metadata.file_path").alias(PARSED), (count + 1).alias(ROW))
         return rows.join(F.broadcast(known), F.col(PARSED) == F.col(BROKEN), "left").drop(PARSED, BROKEN)
 

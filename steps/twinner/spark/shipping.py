@@ -7,7 +7,7 @@ from pathlib import Path
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from twinner.source_code import STEPS
+from twinner.source_code import STEPS, code_digest
 from twinner.spark.session import session_folder
 from twinner.spark.settings import is_local
 
@@ -16,7 +16,8 @@ PACKAGE = STEPS / "twinner"
 
 def ship_package(session: SparkSession) -> None:
     """Let executors import this package."""
-    archive = session_folder() / "twinner.zip"
+    # Spark keeps files by name, so another name for other code.
+    archive = session_folder() / f"twinner-{code_digest()}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(PACKAGE.rglob("*.py")):
             file.write(path, path.relative_to(STEPS))
