@@ -40,6 +40,7 @@ def predict(
             raise BadInput(f"{name} is empty", "give it")
 
     from twinner.prediction import AGAIN, Output, page_of, predict_texts, summary_of
+    from twinner.spark.files import is_on_s3
     from twinner.spark.session import claim_session, java_failures, spark_session, stop_session
     from twinner.spark.settings import check_settings
     from twinner.temporary import remove_folder, temporary_folder
@@ -60,7 +61,8 @@ def predict(
             models = [fetch_model(uri, folder / name, name) for name, uri in names.items()]
             needs_spark_nlp = any(found.framework == "sparknlp" for found in models)
             starts_session = claim_session()
-            session = spark_session(spark_master, driver_memory, spark_conf, spark_nlp=needs_spark_nlp)
+            s3 = any(map(is_on_s3, (input, output)))
+            session = spark_session(spark_master, driver_memory, spark_conf, needs_spark_nlp, s3)
             with java_failures(AGAIN):
                 place = Output(session, output)
                 found = predict_texts(session, models, input, place, text_column, overwrite == "yes")

@@ -26,6 +26,11 @@ def is_remote(address: str) -> bool:
     return bool(REMOTE.match(address)) and urlsplit(address).scheme.lower() != "file"
 
 
+def is_on_s3(address: str) -> bool:
+    """Whether an address is in S3."""
+    return spark_uri(address).startswith("s3a://")
+
+
 def spark_uri(address: str) -> str:
     """Return the URI by which Spark knows a remote address: `s3` is Amazon's own name for what Hadoop calls `s3a`."""
     return re.sub(r"^s3n?://", "s3a://", address, flags=re.IGNORECASE).rstrip("/")
@@ -85,12 +90,13 @@ class Files:
     def write(self, uri: str, text: str) -> None:
         """Write a small file, whole or not at all."""
         system, path = self._open(uri)
-        new = self._path(f"{uri}.new")
+        new = path if is_on_s3(uri) else self._path(f"{uri}.new")  # there nothing is seen before it is whole
         stream = system.create(new, True)
         stream.write(bytearray(text, "utf-8"))
         stream.close()
-        system.delete(path, False)
-        self._rename(system, new, path)
+        if new != path:
+            system.delete(path, False)
+            self._rename(system, new, path)
 
     def move(self, uri: str, to: str) -> None:
         """Rename a file; the folder that it goes to is made if need be."""

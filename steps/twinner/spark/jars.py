@@ -1,7 +1,7 @@
-"""The jars of Spark NLP: locked, fetched once, checked.
+"""The jars of Spark NLP, and those for S3: locked, fetched once, checked.
 
 In the folder `steps/`, `python -m twinner.spark.jars` fetches them into the cache before the first training, and
-`python -m twinner.spark.jars --refresh` updates the sha256 and size of every jar in jars.lock.
+`python -m twinner.spark.jars --refresh` updates the sha256 and size of every jar in both locks.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from twinner.secrets import mask_secrets
 from twinner.spark.java import java_home, java_program, trust_options
 
 LOCK = Path(__file__).with_name("jars.lock")
+S3_LOCK = Path(__file__).with_name("s3.lock")
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-x86_64",
     ("Darwin", "x86_64"): "macosx-x86_64",
@@ -77,7 +78,8 @@ def spark_jars(lock: Path = LOCK) -> list[Path]:
     bundles. Of several processes that need them, one fetches and the others wait. A complete cache may be read-only.
     Raises BadInput if there is no build for this platform, a jar can't be fetched, or it differs from the lock.
     """
-    check_platform()
+    if lock != S3_LOCK:
+        check_platform()
     jars, folder = _jars_for_platform(lock), cache_folder("jars")
     if _missing(jars, folder):
         with FileLock(writable_cache_folder("jars") / ".lock"):
@@ -141,7 +143,7 @@ def _fetch_into(folder: Path, jars: list[Jar]) -> None:
     arrivals = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder))
     try:
         megabytes = sum(jar.size for jar in jars) / 1e6
-        print(f"Fetching {len(jars)} jars of Spark NLP ({megabytes:,.0f} MB), once, to {folder}", file=sys.stderr)
+        print(f"Fetching {len(jars)} jars for Spark ({megabytes:,.0f} MB), once, to {folder}", file=sys.stderr)
         output = _run_ivy(jars, arrivals)
         failures = []
         for jar in jars:
@@ -257,7 +259,8 @@ def main() -> int:
     """Fetch the jars, or refresh the lock; return the exit status, 2 if that fails."""
     try:
         if sys.argv[1:] == ["--refresh"]:
-            refresh_lock()
+            for lock in (LOCK, S3_LOCK):
+                refresh_lock(lock)
         else:
             print(f"{len(spark_jars())} jars in {cache_folder('jars')}")
     except BadInput as error:

@@ -70,21 +70,25 @@ def claim_session() -> bool:
 
 
 def spark_session(
-    master: str = "local[*]", driver_memory: str = "auto", spark_conf: str = "", spark_nlp: bool = True
+    master: str = "local[*]",
+    driver_memory: str = "auto",
+    spark_conf: str = "",
+    spark_nlp: bool = True,
+    s3: bool = False,
 ) -> SparkSession:
     """Return the process's Spark session, and start it if there is none.
 
     A session that is already running (Databricks, a notebook, a second trainer) is used as it is.
     master: any Spark master URL. driver_memory: `auto`, or a size such as `4g` or `3500m`. spark_conf: more settings,
-    `key=value key=value`, quoted as in a shell; they take precedence over ours. spark_nlp: whether a new
-    session has it.
+    `key=value key=value`, quoted as in a shell; they take precedence over ours. spark_nlp, s3: whether
+    a new session has Spark NLP, and reads and writes S3.
     Nothing is written to the current folder: Spark's files go to a temporary folder that `stop_session` removes.
     Raises BadInput for settings that Spark can't start with, a master that does not answer, no Java, or no jars.
     """
     with _lock:
         if is_running():
             return SparkSession.builder.getOrCreate()
-        return _new_session(master, driver_memory, spark_conf, spark_nlp)
+        return _new_session(master, driver_memory, spark_conf, spark_nlp, s3)
 
 
 def check_machine(spark_conf: str) -> None:
@@ -161,11 +165,12 @@ def java_failures(advice: str) -> Iterator[None]:
         raise Failure(f"Spark has failed: {java_cause(error)}; {advice}") from None
 
 
-def _new_session(master: str, driver_memory: str, spark_conf: str, spark_nlp: bool) -> SparkSession:
+def _new_session(master: str, driver_memory: str, spark_conf: str, spark_nlp: bool, s3: bool) -> SparkSession:
     global _work_folder
     _work_folder = temporary_folder("spark")
     try:
-        return _start(java_home(), session_settings(master, driver_memory, spark_conf, _work_folder, spark_nlp))
+        settings = session_settings(master, driver_memory, spark_conf, _work_folder, spark_nlp, s3)
+        return _start(java_home(), settings)
     except BaseException:
         stop_session()
         raise

@@ -12,9 +12,10 @@ import psutil
 from twinner.cache import CacheUnusable, cache_folder, writable_cache_folder
 from twinner.cores import job_count
 from twinner.errors import BadInput
-from twinner.spark.jars import spark_jars
+from twinner.spark.jars import S3_LOCK, spark_jars
 from twinner.spark.java import trust_options
 
+S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 UNITS = {"m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 LEAST_MEMORY = 512 << 20  # bytes; Spark refuses to start with less than 450 MiB
 # List-valued settings, with their separators: the user's value is appended to ours. Elsewhere it replaces ours.
@@ -55,17 +56,18 @@ def optimized(spark_conf: str) -> str:
 
 
 def session_settings(
-    master: str, driver_memory: str, spark_conf: str, folder: Path, spark_nlp: bool = True
+    master: str, driver_memory: str, spark_conf: str, folder: Path, spark_nlp: bool = True, s3: bool = False
 ) -> dict[str, str]:
-    """Return all settings of a new session, which may write below `folder`; fetch the jars of Spark NLP if it has it.
+    """Return all settings of a new session, which may write below `folder`; fetch the jars of what it has.
 
     Raises BadInput where `check_settings` does, and if the jars can't be fetched.
     """
     check_settings(master, driver_memory, spark_conf)
     users = _parse_settings(spark_conf)
     jars = [] if brings_spark_nlp(spark_conf) or not spark_nlp else spark_jars()
-    where = _local(jars) if is_local(master) else _cluster(jars) if spark_nlp else {}
-    ours = _memory_and_speed(driver_memory) | _folders(folder) | where
+    jars += [jar for jar in spark_jars(S3_LOCK) if jar not in jars] if s3 else []
+    where = _local(jars) if is_local(master) else _cluster(jars) if spark_nlp or s3 else {}
+    ours = _memory_and_speed(driver_memory) | _folders(folder) | where | (_s3() if s3 else {})
     for key in LISTS.keys() & ours.keys() & users.keys():
         users[key] = LISTS[key].join((ours[key], users[key]))
     return {"spark.master": master, "spark.app.name": "twinner", **ours, **users}
@@ -120,6 +122,22 @@ def _pretrained_folder(folder: Path) -> Path:
         return cache_folder("pretrained")
     except CacheUnusable:
         return folder / "pretrained"
+
+
+def _s3() -> dict[str, str]:
+    """Return the settings for S3: where it is, as MLflow and Amazon's own tools are told. No key is in them."""
+    settings = {
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain",
+        "spark.hadoop.fs.s3a.attempts.maximum": "3",  # by default minutes
+        "spark.hadoop.fs.s3a.retry.limit": "3",
+        # Fewer requests; what is written so is moved to its place only when all of it is there.
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+        "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+    }
+    endpoint = next(filter(None, map(os.environ.get, S3_ENDPOINTS)), "")
+    if endpoint:
+        settings |= {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}
+    return settings
 
 
 def _local(jars: list[Path]) -> dict[str, str]:
