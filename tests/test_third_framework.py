@@ -136,7 +136,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_third_framework_is_trained_tracked_served_and_reported(project: Path, tmp_path: Path) -> None:
+def test_a_third_framework_is_trained_tracked_served_used_and_reported(project: Path, tmp_path: Path) -> None:
     corpus = small_corpus(tmp_path / "corpus")
     (tmp_path / "user").mkdir()
     user = User(tmp_path / "user", tmp_path / "cache")
@@ -153,6 +153,12 @@ def test_a_third_framework_is_trained_tracked_served_and_reported(project: Path,
     answer = user.run("python", "-c", SERVE, model, f"Er nimmt {drug} ein")
     [[entity]] = json.loads(answer.stdout.splitlines()[-1])
     assert entity == {"start": 9, "end": 9 + len(drug), "label": "DRUG", "text": drug, "score": 1.0}
+
+    (tmp_path / "texts.txt").write_text(f"Er nimmt {drug} ein\n\n", encoding="utf-8")
+    found = tmp_path / "found.jsonl"
+    user.mlflow_run(project, "predict", {"model": model, "input": str(tmp_path / "texts.txt"), "output": str(found)})
+    rows = [json.loads(line) for line in (found / "entities" / "part-00000.jsonl").read_text().splitlines()]
+    assert [row["entities"] for row in rows] == [[entity], []]
 
     user.mlflow_run(project, "report", {"output": str(tmp_path / "report.html")})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -55,7 +55,14 @@ class Interrupt:
 
 @dataclass(frozen=True)
 class Give:
-    """Send the checkpoint of a run, and remove it."""
+    """Send the checkpoint of a run."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Remove the checkpoint of a run."""
 
     run_id: str
 
@@ -91,6 +98,11 @@ class RemoteWorker(Worker):
             return b""
         assert isinstance(content, bytes)
         return content
+
+    def drop(self, run_id: str) -> None:
+        """Have the checkpoint of a run removed."""
+        with suppress(OSError):
+            self.connection.send(Drop(run_id))
 
     def _end_of_process(self) -> Ended:
         return Ended("lost", error="its executor was lost")
@@ -164,8 +176,11 @@ class ClusterPool(Pool):
         assert isinstance(worker, RemoteWorker)
         folder = cache_folder("checkpoints") / run_id
         if not folder.exists() and (content := worker.give(run_id)):
-            folder.mkdir()
-            (folder / "state").write_bytes(content)
+            arriving = folder.with_name(f"{run_id}.new")
+            arriving.mkdir(exist_ok=True)
+            (arriving / "state").write_bytes(content)
+            arriving.rename(folder)
+            worker.drop(run_id)
 
     def stop(self) -> None:
         """End all workers, and the Spark session."""
@@ -232,16 +247,12 @@ def _relay(sweep: Connection, worker: LocalWorker) -> None:
             case Interrupt():
                 worker.interrupt()
             case Give(run_id):
-                sweep.send(_take_checkpoint(run_id))
+                state = cache_folder("checkpoints") / run_id / "state"
+                sweep.send(state.read_bytes() if state.is_file() else b"")
+            case Drop(run_id):
+                remove_folder(cache_folder("checkpoints") / run_id)
             case message:
                 worker.connection.send(message)
-
-
-def _take_checkpoint(run_id: str) -> bytes:
-    folder = cache_folder("checkpoints") / run_id
-    content = (folder / "state").read_bytes() if (folder / "state").is_file() else b""
-    remove_folder(folder)
-    return content
 
 
 def _task(address: tuple[str, int], key: bytes) -> Callable[[Iterable[int]], list[int]]:

@@ -1,6 +1,7 @@
 """The search: which setting is trained next, on which worker, and what becomes of its result."""
 
 import hashlib
+import importlib
 import time
 import warnings
 from collections import Counter
@@ -242,22 +243,29 @@ class Sweep:
             if run.info.status == "FINISHED"
         }
         best_first = sorted(runs.values(), key=lambda run: -run.data.metrics[self._plan.objective])
+        importance: Mapping[str, float] | None = None
         for place, run in enumerate(best_first):
             if run.data.tags.get(TESTED) == "no":
                 of_winner = self._plan.of_winner if place == 0 else {}
                 job = Job({"resume": run.info.run_id, **of_winner}, str(winner._trial_id), is_trial=False)
-                self._score_on_test(job)
-        importance: Mapping[str, float] = {}
-        if len(complete) >= UNPRUNED and len({trial.value for trial in complete}) > 1:
-            importance = optuna.importance.get_param_importances(
-                self._study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=self._plan.seed)
-            )
+                worker = self._pool.here()
+                worker.start(job)
+                if importance is None:  # meanwhile
+                    importance = self._importance(complete)
+                    importlib.import_module("twinner.report")
+                self._check_scored(job, worker.receive())
+        if importance is None:
+            importance = self._importance(complete)
         return Outcome(winner, {seed: run.info.run_id for seed, run in sorted(runs.items())}, trials, importance)
 
-    def _score_on_test(self, job: Job) -> None:
-        worker = self._pool.here()
-        worker.start(job)
-        message = worker.receive()
+    def _importance(self, complete: Sequence[FrozenTrial]) -> Mapping[str, float]:
+        if len(complete) < UNPRUNED or len({trial.value for trial in complete}) == 1:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._plan.seed)
+        found: Mapping[str, float] = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return found
+
+    def _check_scored(self, job: Job, message: Reached | Ended) -> None:
         if isinstance(message, Ended) and message.state == "interrupted":
             raise KeyboardInterrupt
         if isinstance(message, Ended) and message.state == "failed":

@@ -74,12 +74,13 @@ def _greedy_probabilities(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Fl
     token = 0
     while going:
         scores = step_model.predict([state for _, state in going])
-        for row, (number, state) in zip(scores, going, strict=True):
-            possible = actions.possible(state, open_labels[number], is_free=not docs[number].ents)
-            weights = np.exp(row[possible] - row[possible].max())
-            best = int(row[possible].argmax())  # the first of equal ones, as in spaCy
-            probabilities[number][token] = weights[best] / weights.sum()
-            open_labels[number] = actions.label_left_open(possible[best])
+        possible = [actions.possible(state, open_labels[number], not docs[number].ents) for number, state in going]
+        scores_of_possible = np.where(possible, scores, -np.inf)
+        best = scores_of_possible.argmax(axis=1)  # the first of equal ones, as in spaCy
+        weights = np.exp(scores_of_possible - scores_of_possible.max(axis=1, keepdims=True))  # 1 for the best
+        for (number, _), action, probability in zip(going, best.tolist(), 1 / weights.sum(axis=1), strict=True):
+            probabilities[number][token] = probability
+            open_labels[number] = actions.label_left_open[action]
         ner.transition_states([state for _, state in going], scores)
         going = [(number, state) for number, state in going if not state.is_final()]
         token += 1
@@ -89,27 +90,28 @@ def _greedy_probabilities(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Fl
 
 
 class _Actions:
-    """The actions of a NER, by number: `B-`, `I-`, `L-` and `U-` with a label, and `O`."""
+    """The actions of a NER, by number: `B-`, `I-`, `L-` and `U-` with a label, and `O`.
+
+    label_left_open: the label of the entity that goes on after an action; empty: none does.
+    """
 
     def __init__(self, ner: EntityRecognizer) -> None:
         self._moves = ner.moves
-        names = [ner.moves.get_class_name(number) for number in range(ner.moves.n_moves)]
-        self._names = names
-        self._numbers = {name: number for number, name in enumerate(names)}
-        kinds = {kind: [name for name in names if name[:2] == kind and len(name) > 2] for kind in ("B-", "U-")}
-        self._starting = [*kinds.values(), ["O"]]
+        self._names = [ner.moves.get_class_name(number) for number in range(ner.moves.n_moves)]
+        kinds = {kind: [name for name in self._names if name[:2] == kind and len(name) > 2] for kind in ("B-", "U-")}
+        self._starting = [group for group in (*kinds.values(), ["O"]) if group]
+        self._masks: dict[tuple[str, ...], NDArray[np.bool_]] = {}
+        self.label_left_open = [name[2:] if name[0] in "BI" else "" for name in self._names]
 
-    def possible(self, state: StateClass, open_label: str, is_free: bool) -> list[int]:
-        """Return the actions that a state allows. open_label: of the entity that it is in; is_free: no other component
-        has set entities, so that all labels are alike.
+    def possible(self, state: StateClass, open_label: str, is_free: bool) -> NDArray[np.bool_]:
+        """Return whether a state allows each action. open_label: of the entity that it is in; is_free: no other
+        component has set entities, so that all labels are alike.
         """
         groups = [[f"I-{open_label}"], [f"L-{open_label}"]] if open_label else self._starting
         if not is_free:
             groups = [[name] for group in groups for name in group]
-        allowed = (group for group in groups if group and self._moves.is_valid(state, group[0]))
-        return sorted(self._numbers[name] for group in allowed for name in group)
-
-    def label_left_open(self, action: int) -> str:
-        """Return the label of the entity that goes on after an action; empty: none does."""
-        name = self._names[action]
-        return name[2:] if name[0] in "BI" else ""
+        valid = self._moves.is_valid
+        allowed = tuple(name for group in groups if valid(state, group[0]) for name in group)
+        if allowed not in self._masks:
+            self._masks[allowed] = np.isin(self._names, allowed)
+        return self._masks[allowed]

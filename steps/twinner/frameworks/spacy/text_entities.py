@@ -7,6 +7,7 @@ from typing import Any
 import spacy
 
 from twinner.frameworks.spacy.confidence import entity_confidence, with_confidence
+from twinner.frameworks.spacy.ops import numpy_products
 
 ENCODER = "twinner.WithEncoder"  # in the config of a pipeline with `twinner.frameworks.spacy.encoder`
 
@@ -19,7 +20,8 @@ def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
     """
     if ENCODER in (path / "config.cfg").read_text(encoding="utf-8"):
         import twinner.frameworks.spacy.encoder  # noqa: F401  # registers the layer
-    nlp = spacy.load(path)
+    with numpy_products():  # as in training, so that the scores are those of the evaluation
+        nlp = spacy.load(path)
 
     def entities(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         with nlp.memory_zone():  # or the vocabulary would grow with every text

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.vocab import Vocab
-from thinc.api import NumpyOps, fix_random_seed, get_current_ops, set_current_ops
+from thinc.api import fix_random_seed
 from threadpoolctl import threadpool_limits
 
 from twinner.corpus import Sentence
@@ -30,6 +30,8 @@ from twinner.frameworks.spacy.confidence import entity_confidence, with_confiden
 from twinner.frameworks.spacy.config import GROWTH, training_config
 from twinner.frameworks.spacy.encoder import encoder_of, known_vectors, load_encoder
 from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
+from twinner.frameworks.spacy.ops import numpy_products
+from twinner.frameworks.spacy.tokenization import fit_tokenizer, tokens_of
 from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
 from twinner.temporary import remove_folder, temporary_folder
 
@@ -40,18 +42,9 @@ PART = 2500  # sentences in a file of a corpus that is read anew
 
 @contextmanager
 def fast_matrix_products() -> Iterator[None]:
-    """Multiply matrices with NumPy's BLAS on one thread, which doubles the words per second of thinc's own BLIS.
-
-    Matrices of this size are too small for more threads. Other backends (a GPU, Apple's library) are left alone.
-    """
-    default = get_current_ops()
-    if type(default) is NumpyOps:
-        set_current_ops(NumpyOps(use_blis=False))
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        set_current_ops(default)
+    """Multiply matrices with NumPy's BLAS, on one thread: matrices of this size are too small for more."""
+    with numpy_products(), threadpool_limits(1, user_api="blas"):
+        yield
 
 
 class SpacyTrainer:
@@ -130,6 +123,7 @@ class SpacyTrainer:
         parts = self._write_corpora(train, dev)
         fix_random_seed(self._seed)
         nlp = self._nlp = init_nlp(self._config)
+        fit_tokenizer(nlp, train)
         if self._vectors == EN_MD:  # the model has them by now; the path of the cache is of no use elsewhere
             nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
         with self._known_vectors(nlp, (*train, *dev)):
@@ -228,8 +222,7 @@ class SpacyTrainer:
         """Return the tokens into which the pipeline's tokenizer splits raw texts."""
         nlp = self._trained
         with nlp.memory_zone():  # as in `predict`
-            docs = map(nlp.make_doc, texts)
-            return [tuple(token.text for token in doc if not token.is_space) for doc in docs]
+            return [tokens_of(nlp.tokenizer, text) for text in texts]
 
     def close(self) -> None:
         """Remove the work folder."""
