@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from page_parser import Page  # type: ignore[import-not-found]
 from predict import predict
 from pyspark.sql import SparkSession
-from twinner.errors import BadInput
+from twinner.errors import BadInput, Failure
 from twinner.training.result import Result
 from users import wait_until  # type: ignore[import-not-found]
 
@@ -253,6 +254,25 @@ def test_bad_input_is_refused_in_a_line_and_writes_nothing(spark: SparkSession, 
     assert not (tmp_path / "headers" / "found").exists()
 
 
+def test_a_model_that_fails_is_told_in_a_line_and_once_it_works_the_job_goes_on(
+    spark: SparkSession, exported: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(exported / "model", tmp_path / "model")
+    config = model / "model.spacy" / "config.cfg"
+    whole = config.read_text(encoding="utf-8")
+    config.write_text("broken", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    given = {"model": str(model), "input": str(tmp_path / "texts.txt"), "output": str(tmp_path / "found")}
+    with pytest.raises(Failure) as error:
+        predict(**given)  # type: ignore[arg-type]
+    assert str(error.value).startswith("part 0 could not be predicted: ")
+    assert "Traceback" not in str(error.value)
+    assert str(error.value).endswith("; started again, the job goes on with what is missing")
+    config.write_text(whole, encoding="utf-8")
+    predict(**given)  # type: ignore[arg-type]
+    assert list(found(tmp_path / "found")["text"]) == TEXTS
+
+
 @pytest.mark.slow
 def test_a_killed_prediction_goes_on_with_what_is_missing(model: str, tmp_path: Path) -> None:
     lines = [f"Anna wohnt in Köln , sagte Béla {n} ." for n in range(20_000)]
@@ -270,7 +290,7 @@ def test_a_killed_prediction_goes_on_with_what_is_missing(model: str, tmp_path: 
 
     other = subprocess.run([*command, "--text-column", "body"], capture_output=True, text=True, check=False)
     assert other.returncode == 2
-    assert "holds an unfinished job with another text_column: text, not body;" in other.stderr
+    assert "holds an unfinished job with different text_column: text, not body;" in other.stderr
 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.search(r"^Going on: [\d,]+ of 20,000 texts are predicted already\.$", done.stdout, re.MULTILINE)

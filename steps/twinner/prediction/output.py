@@ -132,7 +132,7 @@ class Output:
         if different := [name for name in job if begun.get(name) != job[name]]:
             name = different[0]
             values = f": {begun.get(name)}, not {job[name]}" if isinstance(job[name], str) else ""
-            problem = f"output {self.name} holds an unfinished job with another {name}{values}"
+            problem = f"output {self.name} holds an unfinished job with different {name}{values}"
             raise BadInput(problem, "give another folder, or overwrite=yes to begin again")
 
     def _write(self, rows: DataFrame, folder: str, number: int, suffix: str) -> None:

@@ -147,13 +147,14 @@ def spark_path(path: Path) -> str:
 
 
 def java_cause(error: BaseException) -> str:
-    """Return the innermost cause of an error that Java raised, on one line."""
+    """Return the innermost cause of an error that Java raised, or a Python process of Spark, on one line."""
     java = getattr(error, "java_exception", None)
     if java is None:
         return " ".join(str(error).split()) or type(error).__name__
     while (cause := java.getCause()) is not None:
         java = cause
-    return " ".join(str(java.getMessage() or java.toString()).split("\n")[0].split())
+    lines = str(java.getMessage() or java.toString()).strip().split("\n")
+    return " ".join(lines[-1 if lines[0].startswith("Traceback") else 0].split())
 
 
 @contextlib.contextmanager
