@@ -2,8 +2,8 @@
 
 Trains a model of each framework on the demo corpus, serves it in this environment, and asks for the entities of the
 sentences of its test split, one a request, with 1 and with 8 clients. Beside it: the bare library in a loop, and a
-served model that finds nothing, which shows what MLflow itself takes. `--requests 100000` also shows whether memory
-grows: that of the server's processes after each tenth of the requests.
+served model that finds nothing, which shows what MLflow itself takes. `--requests 100000 --clients 8` shows whether
+memory grows: that of the server's processes after each tenth of the requests.
 """
 
 import argparse
@@ -151,6 +151,7 @@ def show(name: str, clients: int | str, times: Sequence[float], rate: float) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
     parser.add_argument("--frameworks", nargs="+", default=["spacy", "sparknlp"])
     parser.add_argument("--bare", nargs=2, metavar=("FRAMEWORK", "MODEL"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -169,7 +170,7 @@ def main() -> None:
             grown: list[str] = []
             with served(place, folder / f"{name}.log") as (port, process):
                 ask(port, texts[:WARM_UP], 1, lambda _: None)
-                for clients in CLIENTS:
+                for clients in given.clients:
 
                     def seen(number: int, process: psutil.Process = process, grown: list[str] = grown) -> None:
                         if number % (given.requests // 10) == 0:
