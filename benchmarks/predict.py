@@ -80,8 +80,9 @@ def bare_spacy(model: Path, texts: Path) -> float:
 def bare_sparknlp(model: Path, texts: Path) -> float:
     from pyspark.ml import PipelineModel
     from twinner.spark.session import spark_session, stop_session
+    from twinner.spark.settings import optimized
 
-    spark = spark_session()
+    spark = spark_session(spark_conf=optimized(""))  # as Java is without our settings
     pipeline = PipelineModel.load(str(model / "sparkml"))
     rows = spark.read.text(str(texts)).withColumnRenamed("value", "text")
     # As users of Spark do, so that all cores work; the file is too small for Spark to split it.

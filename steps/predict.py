@@ -42,7 +42,7 @@ def predict(
     from twinner.prediction import AGAIN, Output, page_of, predict_texts, summary_of
     from twinner.spark.files import is_on_s3
     from twinner.spark.session import claim_session, java_failures, spark_session, stop_session
-    from twinner.spark.settings import check_settings
+    from twinner.spark.settings import check_settings, optimized
     from twinner.temporary import remove_folder, temporary_folder
     from twinner.tracking.address import where_to_look
     from twinner.tracking.registry import fetch_model
@@ -62,7 +62,8 @@ def predict(
             needs_spark_nlp = any(found.framework == "sparknlp" for found in models)
             starts_session = claim_session()
             s3 = any(map(is_on_s3, (input, output)))
-            session = spark_session(spark_master, driver_memory, spark_conf, needs_spark_nlp, s3)
+            settings_of_spark = optimized(spark_conf) if needs_spark_nlp else spark_conf
+            session = spark_session(spark_master, driver_memory, settings_of_spark, needs_spark_nlp, s3)
             with java_failures(AGAIN):
                 place = Output(session, output)
                 found = predict_texts(session, models, input, place, text_column, overwrite == "yes")

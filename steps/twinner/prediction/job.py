@@ -27,7 +27,7 @@ from twinner.source_code import code_digest
 from twinner.spark.session import java_cause
 
 BYTES_A_ROW = 100  # of the input, as a guess
-PARTS_A_CORE = 16
+PARTS_A_CORE = 8
 ROWS_OF_PART = range(250, 10_001)
 ARROW_ROWS = 512  # that a Python process gets at once
 JOBS_IN_ADVANCE = 2  # that wait for a core, so that none does

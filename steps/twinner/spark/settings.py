@@ -48,7 +48,7 @@ def brings_spark_nlp(spark_conf: str) -> bool:
 
 
 def optimized(spark_conf: str) -> str:
-    """Return settings with which Java optimizes its code in full, which pays off in a long training only."""
+    """Return settings with which Java optimizes its code in full, which pays off in what takes minutes only."""
     settings = _parse_settings(spark_conf)
     options = "spark.driver.extraJavaOptions"
     settings[options] = f"-XX:TieredStopAtLevel=4 {settings.get(options, '')}".strip()
