@@ -27,7 +27,7 @@ from twinner.source_code import code_digest
 from twinner.spark.session import java_cause
 
 BYTES_A_ROW = 100  # of the input, as a guess
-PARTS_A_CORE = 8
+PARTS = 16  # whatever the cores: what NerDL finds depends a little on the texts that it gets together
 ROWS_OF_PART = range(250, 10_001)
 ARROW_ROWS = 512  # that a Python process gets at once
 JOBS_IN_ADVANCE = 2  # that wait for a core, so that none does
@@ -168,8 +168,7 @@ def _loaded(session: SparkSession, model: SavedModel, name: str) -> Callable[[Da
 
 def _copy(session: SparkSession, frame: TextFrame, output: Output) -> Copy:
     """Copy the texts, unless an earlier process has done so, and make parts of the copied files."""
-    cores = session.sparkContext.defaultParallelism
-    rows = min(max(frame.texts.size // BYTES_A_ROW // (PARTS_A_CORE * cores), ROWS_OF_PART[0]), ROWS_OF_PART[-1])
+    rows = min(max(frame.texts.size // BYTES_A_ROW // PARTS, ROWS_OF_PART[0]), ROWS_OF_PART[-1])
     rows = output.copied_rows or rows
     place = output.copy(rows)
     if not output.copied_rows:
