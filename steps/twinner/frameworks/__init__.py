@@ -38,7 +38,7 @@ FRAMEWORKS = {
         flavor="spacy",
         model_data="model.spacy",
         loader="twinner.frameworks.spacy.text_entities",
-        requirements=("spacy",),
+        requirements=("spacy", "threadpoolctl"),
         entry_points="[spacy_architectures]\ntwinner.WithEncoder.v1 = twinner.frameworks.spacy.encoder:with_encoder\n",
     ),
     "sparknlp": Framework(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from threadpoolctl import ThreadpoolController
 
 from twinner.frameworks.spacy.confidence import entity_confidence, with_confidence
 from twinner.frameworks.spacy.ops import numpy_products
@@ -22,9 +23,11 @@ def load(path: Path) -> Callable[[Sequence[str]], list[list[dict[str, Any]]]]:
         import twinner.frameworks.spacy.encoder  # noqa: F401  # registers the layer
     with numpy_products():  # as in training, so that the scores are those of the evaluation
         nlp = spacy.load(path)
+    blas = ThreadpoolController().select(user_api="blas")
 
     def entities(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        with nlp.memory_zone():  # or the vocabulary would grow with every text
+        # More threads would only wait for each other; and the vocabulary would grow with every text.
+        with blas.limit(limits=1), nlp.memory_zone():
             return [
                 [
                     {
