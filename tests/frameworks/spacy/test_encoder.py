@@ -153,7 +153,7 @@ def test_the_logged_model_is_whole(small_corpus: Path, encoder_folder: Path, tmp
     requirements = (exported / "model" / "requirements.txt").read_text()
     assert {line.split("==")[0] for line in requirements.split()} == {
         *REQUIREMENTS,
-        *("spacy", "onnxruntime", "sentencepiece", "tokenizers"),
+        *("spacy", "threadpoolctl", "onnxruntime", "sentencepiece", "tokenizers"),
     }
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
