@@ -68,7 +68,7 @@ FRAMEWORKS["gazetteer"] = Framework(
     flavor="spacy",
     model_data="model.spacy",
     loader="twinner.frameworks.spacy.text_entities",
-    requirements=("spacy",),
+    requirements=("spacy", "threadpoolctl"),
 )
 """
 
