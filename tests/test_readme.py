@@ -40,6 +40,7 @@ NOT_RUN = {
     r"-e (tests|checks)\b|-m pytest\b|^pytest\b|^ruff\b|^mypy\b": "runs these tests and checks themselves",
     r"\bdocker\b|\bspark://|\bs3://|=https?://|\b(mysql|postgresql)[+:]": "needs a server of the reader's own",
     r"embeddings=(?!word2vec)": "downloads a model",
+    r"model=models:": "needs a registered model of the reader's own; tests/test_third_framework.py runs that step",
     r"\brm -r|\bexport [A-Z_]+=": "changes the reader's machine or shell",
     r"^python (benchmarks|docs|data)/|^\.ci/": "for developers of the project; slow or needs a network",
 }
