@@ -39,6 +39,7 @@ def predict(
         if not settings[name].strip():
             raise BadInput(f"{name} is empty", "give it")
 
+    from twinner.frameworks import FRAMEWORKS
     from twinner.prediction import AGAIN, Output, page_of, predict_texts, summary_of
     from twinner.spark.files import is_on_s3
     from twinner.spark.session import claim_session, java_failures, spark_session, stop_session
@@ -59,7 +60,7 @@ def predict(
             run.log_code()
             names = {"model": model, **({"compare": compare} if compare else {})}
             models = [fetch_model(uri, folder / name, name) for name, uri in names.items()]
-            needs_spark_nlp = any(found.framework == "sparknlp" for found in models)
+            needs_spark_nlp = any(FRAMEWORKS[found.framework].frame_loader for found in models)
             starts_session = claim_session()
             s3 = any(map(is_on_s3, (input, output)))
             settings_of_spark = optimized(spark_conf) if needs_spark_nlp else spark_conf

@@ -74,7 +74,6 @@ class Predicted:
     """
 
     digest: str
-    format: str
     rows: int
     rejected: int
     entities: Sequence[dict[str, int]]
@@ -152,9 +151,7 @@ def predict_texts(
     result = output.read(predicted(copy.parts[0]).schema)
     entities, differing = _count(result, len(models))
     rejected_rows = copy.rows - copy.accepted
-    return Predicted(
-        copy.digest, texts.format, copy.rows, rejected_rows, entities, differing, seconds, earlier, text_column, result
-    )
+    return Predicted(copy.digest, copy.rows, rejected_rows, entities, differing, seconds, earlier, text_column, result)
 
 
 def _loaded(session: SparkSession, model: SavedModel, name: str) -> Callable[[DataFrame], DataFrame]:
@@ -168,10 +165,10 @@ def _loaded(session: SparkSession, model: SavedModel, name: str) -> Callable[[Da
 
 def _copy(session: SparkSession, frame: TextFrame, output: Output) -> Copy:
     """Copy the texts, unless an earlier process has done so, and make parts of the copied files."""
-    rows = min(max(frame.texts.size // BYTES_A_ROW // PARTS, ROWS_OF_PART[0]), ROWS_OF_PART[-1])
-    rows = output.copied_rows or rows
+    copied_rows = output.copied_rows
+    rows = copied_rows or min(max(frame.texts.size // BYTES_A_ROW // PARTS, ROWS_OF_PART[0]), ROWS_OF_PART[-1])
     place = output.copy(rows)
-    if not output.copied_rows:
+    if not copied_rows:
         copy_texts(frame, place, rows)
     files = (
         session.read.parquet(place)

@@ -11,14 +11,13 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from twinner.errors import BadInput
-from twinner.spark.files import Files, is_remote, spark_uri
+from twinner.spark.files import Files, is_remote, local_path, spark_uri
 from twinner.spark.session import java_cause, spark_path
 
 ENTITIES, REJECTED, PAGE, SUMMARY, WORK = "entities", "rejected", "predictions.html", "summary.json", "_work"
@@ -38,9 +37,7 @@ class Output:
         self.suffix = "jsonl" if address.rstrip("/").lower().endswith(JSON_LINES) else "parquet"
         self._files = Files(session)
         self._session = session
-        self._path = (
-            None if is_remote(address) else Path(os.path.expanduser(address.removeprefix("file://"))).absolute()
-        )
+        self._path = None if is_remote(address) else local_path(address)
 
     @cached_property
     def uri(self) -> str:
@@ -52,7 +49,7 @@ class Output:
         if self._path is None:
             return
         if not is_remote(input_address):
-            source = Path(os.path.expanduser(input_address.removeprefix("file://"))).absolute()
+            source = local_path(input_address)
             if self._path == source or source in self._path.parents:
                 raise BadInput(f"output {self.name} is in the input {input_address}", "give another folder")
         if self._path.exists() and not self._path.is_dir():

@@ -16,7 +16,7 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from twinner.errors import BadInput
 from twinner.serving import LONGEST_TEXT
-from twinner.spark.files import File, Files, is_hidden, is_remote, spark_uri
+from twinner.spark.files import File, Files, is_hidden, is_remote, local_path, spark_uri
 from twinner.spark.session import java_cause, spark_path
 
 FORMATS = {
@@ -139,7 +139,7 @@ def copy_texts(frame: TextFrame, place: str, rows: int) -> None:
 
 
 def _local_files(address: str) -> list[File]:
-    path = Path(os.path.expanduser(address.removeprefix("file://"))).absolute()
+    path = local_path(address)
     if path.is_file():
         paths = [path]
     elif path.is_dir():
@@ -148,16 +148,13 @@ def _local_files(address: str) -> list[File]:
         paths = [Path(match) for match in glob.glob(str(path), recursive=True)]
     else:
         raise BadInput(f"input {address} does not exist", "give a file, a folder, a glob or a URI")
-    files = [(file, file.stat()) for file in paths if file.is_file()]
-    return [
-        File(str(file), spark_path(file), status.st_size, int(status.st_mtime * 1000))
-        for file, status in files
-        if os.access(file, os.R_OK) or _unreadable(file)
-    ]
-
-
-def _unreadable(file: Path) -> bool:
-    raise BadInput(f"input {file} can't be read", "ask for the permission")
+    files = []
+    for file in filter(Path.is_file, paths):
+        if not os.access(file, os.R_OK):
+            raise BadInput(f"input {file} can't be read", "ask for the permission")
+        status = file.stat()
+        files.append(File(str(file), spark_path(file), status.st_size, int(status.st_mtime * 1000)))
+    return files
 
 
 def _format(name: str) -> str:

@@ -1,7 +1,9 @@
 """Files of any place that Spark can read and write: here, on S3, on HDFS."""
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +26,11 @@ class File:
 def is_remote(address: str) -> bool:
     """Whether an address is a URI of another machine, rather than a path or URI of this one."""
     return bool(REMOTE.match(address)) and urlsplit(address).scheme.lower() != "file"
+
+
+def local_path(address: str) -> Path:
+    """Return the absolute path that an address of this machine names, with or without `file://` or `~`."""
+    return Path(os.path.expanduser(address.removeprefix("file://"))).absolute()
 
 
 def is_on_s3(address: str) -> bool:
