@@ -3,6 +3,8 @@
 import os
 import random
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,15 @@ def isolated(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     if not {"spark", "spark_cache"} & set(request.fixturenames):
         monkeypatch.setenv("TWINNER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each pause that the test's own thread would have made; other threads pause as usual."""
+    own, sleep = threading.get_ident(), time.sleep
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", lambda s: seconds.append(s) if threading.get_ident() == own else sleep(s))
+    return seconds
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -109,9 +108,8 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(pauses: list[float]) -> Iterator[Server]:
     """A running Server, with no pauses between retries."""
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     running = Server()
     yield running
     running.stop()
