@@ -17,6 +17,8 @@ TEXTS = [
     "\u202eUlm\u200b \ufeffKöln",
     "Dr. Anna und Béla fuhren nach Ulm . " * 40,
     "/etc/hostname",
+    "Anna 😀 wohnt in\nKöln und " * 200,
+    "x" * 3000 + " Anna wohnt in Ulm",
 ]
 
 
@@ -33,4 +35,4 @@ def test_a_frame_gets_the_entities_of_single_texts(spark: SparkSession, trained:
             # NerDL computes texts in batches, padded to the longest, which changes the scores a little.
             assert of_frame.pop("score") == pytest.approx(alone.pop("score"), abs=0.05)
             assert of_frame == alone | {"text": text[alone["start"] : alone["end"]]}
-    assert all(rows[number] for number in (0, 1, 4, 6))
+    assert all(rows[number] for number in (0, 1, 4, 6, 8, 9))

@@ -8,8 +8,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twinner.frameworks.contract import ENTITY_COLUMN
+from twinner.frameworks.sparknlp.long_sentences import column_with_sentence_ends
 from twinner.spark.session import spark_path
 
+GIVEN_TEXT = "_given_text"
 UTF16 = "UTF-16BE"  # in which Java counts characters: two bytes for most, four for the others
 
 
@@ -23,7 +25,9 @@ def load(session: SparkSession, path: Path, name: str) -> Callable[[DataFrame], 
 
     def add_entities(frame: DataFrame) -> DataFrame:
         found = F.transform("entities", _entity).cast(ENTITY_COLUMN)
-        return pipeline.transform(frame).select(*frame.columns, found.alias(name))
+        columns = [F.col(GIVEN_TEXT).alias("text") if column == "text" else column for column in frame.columns]
+        frame = frame.withColumn(GIVEN_TEXT, F.col("text")).withColumn("text", column_with_sentence_ends("text"))
+        return pipeline.transform(frame).select(*columns, found.alias(name))
 
     return add_entities
 

@@ -10,6 +10,7 @@ from sparknlp.annotator import SentenceDetector, Tokenizer
 from sparknlp.base import DocumentAssembler
 
 from twinner.corpus import Sentence
+from twinner.frameworks.sparknlp.long_sentences import SENTENCE_END
 
 PUNCTUATION = ".,;:!?*-()\"'"  # Spark NLP's tokenizer splits these off both ends of a word; its default too
 
@@ -32,7 +33,7 @@ def tokenizer_stages(keep_whole: Sequence[str]) -> list[JavaTransformer | JavaEs
         tokenizer.setExceptions([f"(?:{'|'.join(map(re.escape, keep_whole))})"])
     return [
         DocumentAssembler().setInputCol("text").setOutputCol("text_document"),
-        SentenceDetector().setInputCols(["text_document"]).setOutputCol("document"),
+        SentenceDetector().setInputCols(["text_document"]).setOutputCol("document").setCustomBounds([SENTENCE_END]),
         tokenizer,
     ]
 

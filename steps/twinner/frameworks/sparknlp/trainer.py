@@ -43,6 +43,7 @@ from twinner.spark.settings import check_settings, is_local
 from twinner.temporary import remove_folder, temporary_folder
 
 LR_DECAY = 0.3  # the rate of epoch n is lr / (1 + 0.3 n); with Spark NLP's 0.005 the scores of late epochs still jump
+PREDICTED_AT_ONCE = 4  # sentences, by the saved pipeline; it pads them to the longest: 32 take a fifth more time
 COMPUTING_JARS = ("spark-nlp_2.12", "tensorflow-core-api", "onnxruntime")  # all are locked; these decide the digits
 Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
@@ -214,7 +215,7 @@ class SparkNlpTrainer:
         stages = [
             *tokenizer_stages(self._keep_whole),
             self._embedder.annotator,
-            self._reloaded.setBatchSize(self.batch_size),
+            self._reloaded.setBatchSize(PREDICTED_AT_ONCE),
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
         ]
         empty = self._spark.createDataFrame([], "text string")
