@@ -10,6 +10,7 @@ as a trained NER was never asked to rank whole analyses: its numbers are further
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,28 +66,47 @@ def _beam_shares(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Floats]:
 
 def _greedy_probabilities(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[Floats]:
     """Set the entities of each doc, as a greedy NER does; return the probability of the action at each token."""
-    actions = _Actions(ner)
-    probabilities = [np.ones(len(doc), np.float32) for doc in docs]
+    actions = _actions(ner, ner.moves.n_moves)
     open_labels = [""] * len(docs)
     states = ner.moves.init_batch(docs)
     step_model = ner.model.predict(docs)
     going = [(number, state) for number, state in enumerate(states) if not state.is_final()]
-    token = 0
+    steps = []
     while going:
-        scores = step_model.predict([state for _, state in going])
+        numbers, at_work = zip(*going, strict=True)
+        scores = step_model.predict(at_work)
         possible = [actions.possible(state, open_labels[number], not docs[number].ents) for number, state in going]
         scores_of_possible = np.where(possible, scores, -np.inf)
-        best = scores_of_possible.argmax(axis=1)  # the first of equal ones, as in spaCy
-        weights = np.exp(scores_of_possible - scores_of_possible.max(axis=1, keepdims=True))  # 1 for the best
-        for (number, _), action, probability in zip(going, best.tolist(), 1 / weights.sum(axis=1), strict=True):
-            probabilities[number][token] = probability
+        # The first of equal ones, as in spaCy.
+        for number, action in zip(numbers, scores_of_possible.argmax(axis=1).tolist(), strict=True):
             open_labels[number] = actions.label_left_open[action]
-        ner.transition_states([state for _, state in going], scores)
+        steps.append((numbers, scores_of_possible))
+        ner.transition_states(at_work, scores)
         going = [(number, state) for number, state in going if not state.is_final()]
-        token += 1
     step_model.clear_memory()
     ner.set_annotations(docs, states)
+    return _probabilities_of_best(steps, [len(doc) for doc in docs])
+
+
+def _probabilities_of_best(steps: Sequence[tuple[Sequence[int], Floats]], lengths: Sequence[int]) -> list[Floats]:
+    """Return the softmax of the highest score of each token, of docs with these lengths.
+
+    steps: for each position in the docs, the numbers of the n docs that are so long, and their (n, actions) scores.
+    """
+    probabilities = [np.ones(length, np.float32) for length in lengths]
+    if steps:
+        scores = np.concatenate([scores for _, scores in steps])
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))  # 1 for the best
+        places = ((number, token) for token, (numbers, _) in enumerate(steps) for number in numbers)
+        for (number, token), probability in zip(places, 1 / weights.sum(axis=1), strict=True):
+            probabilities[number][token] = probability
     return probabilities
+
+
+@lru_cache(maxsize=1)
+def _actions(ner: EntityRecognizer, count: int) -> "_Actions":
+    """Return the actions of a NER, which a server asks for with every text. count: of them; it changes with labels."""
+    return _Actions(ner)
 
 
 class _Actions:
