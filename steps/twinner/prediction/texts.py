@@ -57,8 +57,8 @@ class Texts:
 
     @property
     def versions(self) -> list[list[object]]:
-        """Name, size and time of each file, by which an interrupted job knows them again."""
-        return [[file.name, file.size, file.changed] for file in self.files]
+        """URI, size and time of each file, by which an interrupted job knows them again."""
+        return [[file.uri, file.size, file.changed] for file in self.files]
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,15 @@ def java_cause(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def java_failures(advice: str) -> Iterator[None]:
-    """Raise Failure with the cause of a Java error in the block: it can't be read once the session is stopped."""
+    """Raise Failure with the cause of a Java error in the block: it can't be read once the session is stopped.
+
+    advice: what to do after it, or after Ctrl-C.
+    """
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(advice)
+        raise
     except (Py4JError, PySparkException) as error:
         raise Failure(f"Spark has failed: {java_cause(error)}; {advice}") from None
 

@@ -1,13 +1,12 @@
 """Bring this package, and folders of this machine, to the Python processes of Spark's executors."""
 
 import shutil
-import zipfile
 from pathlib import Path
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from twinner.source_code import STEPS, code_digest
+from twinner.source_code import STEPS, code_digest, zip_files
 from twinner.spark.session import session_folder
 from twinner.spark.settings import is_local
 
@@ -18,10 +17,8 @@ def ship_package(session: SparkSession) -> None:
     """Let executors import this package."""
     # Spark keeps files by name, so another name for other code.
     archive = session_folder() / f"twinner-{code_digest()}.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(PACKAGE.rglob("*.py")):
-            file.write(path, path.relative_to(STEPS))
-    session.sparkContext.addPyFile(str(archive))
+    if not archive.exists():
+        session.sparkContext.addPyFile(str(zip_files(archive, PACKAGE.rglob("*.py"), STEPS)))
 
 
 def ship_folder(session: SparkSession, path: Path, name: str) -> str:
