@@ -85,8 +85,7 @@ class RemoteWorker(Worker):
 
     def stop(self) -> None:
         """End the task."""
-        with suppress(OSError):
-            self.connection.send(None)
+        self.dismiss()
         self.connection.close()
 
     def give(self, run_id: str) -> bytes:

@@ -86,6 +86,8 @@ class LocalPool(Pool):
     def stop(self) -> None:
         """End all processes."""
         for worker in self._workers:
+            worker.dismiss()
+        for worker in self._workers:  # they have ended side by side
             worker.stop()
         remove_folder(self._logs)
 

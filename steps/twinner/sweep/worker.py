@@ -101,9 +101,14 @@ class Worker(ABC):
     def interrupt(self) -> None:
         """Interrupt the training, as Ctrl-C does; a process that has been interrupted takes no notice."""
 
+    def dismiss(self) -> None:
+        """Tell the process, which is idle, that there are no more jobs."""
+        with suppress(OSError):  # it may have ended
+            self.connection.send(None)
+
     @abstractmethod
     def stop(self) -> None:
-        """End an idle process, or one that was interrupted."""
+        """End an idle process, or one that was dismissed or interrupted."""
 
     @abstractmethod
     def _end_of_process(self) -> Ended:
@@ -159,8 +164,7 @@ class LocalWorker(Worker):
         """
         if not self._is_used:
             self._process.terminate()
-        with suppress(OSError):  # it may have ended
-            self.connection.send(None)
+        self.dismiss()
         self._process.join(END_WITHIN)
         if self._process.is_alive():
             self._process.kill()
