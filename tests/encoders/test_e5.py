@@ -12,6 +12,7 @@ import pytest
 import sentencepiece
 from twinner.encoders import e5
 from twinner.encoders.layers import layer_outputs
+from twinner.encoders.masks import PAD
 from twinner.wheels import fetch
 
 ENGINE = "_engine.cpython-312-x86_64-linux-gnu.so"  # needs no Python of that version: it is a plain library
@@ -84,7 +85,7 @@ def test_pieces_and_vectors_are_those_of_the_package(
 def test_padding_changes_nothing_whatever_the_mask(export: Path, session: onnxruntime.InferenceSession) -> None:
     ids = piece_ids(export, TEXTS[1])
     (alone,) = session.run(None, {"input_ids": [ids], "attention_mask": [[1] * len(ids)]})
-    padded = [*ids, e5.PAD, e5.PAD, e5.PAD]
+    padded = [*ids, PAD, PAD, PAD]
     # As Spark NLP masks: <s> has the id 0 and is hidden, <pad> is not.
     mask = [[int(id != 0) for id in padded]]
     (beside,) = session.run(None, {"input_ids": [padded], "attention_mask": mask})
