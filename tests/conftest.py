@@ -3,16 +3,20 @@
 import os
 import random
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
+from mlflow.store.db import utils as db_utils
 from package_index import PackageIndex
 from spacy_train import spacy_train
+from sqlalchemy import Engine, create_engine
 from twinner.training.result import Result
 
 NAMES = ["Anna", "Béla", "Chris", "Dora", "Emil", "Frida", "Georg", "Hana", "Ivo", "Jutta", "Karl", "Lena"]
@@ -38,6 +42,26 @@ def session_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         _unset_mlflow_variables(patch)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('no-store')}/mlflow.db")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Copy the tables of a new SQLite store from the first one: MLflow takes a second to make them for each test."""
+    made = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    make = db_utils._initialize_tables  # private, as only here is it known that a store is empty
+
+    def copy_or_make(engine: Engine) -> None:
+        if engine.dialect.name != "sqlite" or not engine.url.database:
+            make(engine)
+            return
+        if not made.exists():
+            make(create_engine(f"sqlite:///{made}"))
+        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(engine.url.database)) as target:
+            source.backup(target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db_utils, "_initialize_tables", copy_or_make)
         yield
 
 
