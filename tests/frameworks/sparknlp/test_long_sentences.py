@@ -12,7 +12,14 @@ from twinner.frameworks.sparknlp.long_sentences import (
 )
 
 SENTENCE = "Anna wohnt in Köln . "
-UNCHANGED = ["", SENTENCE * 1000, "x" * 5000, "Ulm " * (LONGEST // 4), "Ulm\f" * 1000]
+UNCHANGED = [
+    "",
+    SENTENCE * 1000,
+    "x" * 200_000,
+    "x " * 400 + "y" * 200_000,
+    "Ulm " * (LONGEST // 4),
+    "Ulm\f" * 1000,
+]
 CHANGED = [
     "Ulm " * 1000,
     "Ulm\n" * 1000,

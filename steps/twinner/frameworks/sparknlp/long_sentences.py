@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 SENTENCE_END = "\f"  # a form feed, which is white space to every tokenizer; a bound of the pipeline's SentenceDetector
 LONGEST = 1000  # characters without any of `.!?`; not within a word
-# For Python and for Java alike.
-TOO_LONG = f"([^.!?{SENTENCE_END}]{{{LONGEST}}}[^ \t\n\r]*)[ \t\n\r]"
+# For Python and for Java alike. From the start of a word on, and `*+`: or a text without white space would take hours.
+TOO_LONG = rf"(?<![^ \t\n\r])([^.!?{SENTENCE_END}]{{{LONGEST}}}[^ \t\n\r]*+)[ \t\n\r]"
 
 
 def with_sentence_ends(text: str) -> str:
