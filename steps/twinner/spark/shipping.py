@@ -17,8 +17,7 @@ def ship_package(session: SparkSession) -> None:
     """Let executors import this package."""
     # Spark keeps files by name, so another name for other code.
     archive = session_folder() / f"twinner-{code_digest()}.zip"
-    if not archive.exists():
-        session.sparkContext.addPyFile(str(zip_files(archive, PACKAGE.rglob("*.py"), STEPS)))
+    session.sparkContext.addPyFile(str(zip_files(archive, PACKAGE.rglob("*.py"), STEPS)))
 
 
 def ship_folder(session: SparkSession, path: Path, name: str) -> str:
