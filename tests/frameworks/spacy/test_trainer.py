@@ -1,10 +1,8 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,71 +11,17 @@ import numpy as np
 import pytest
 import spacy
 from spacy.cli import init_config
-from spacy.training import Corpus as SpacyCorpus
-from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry
-from thinc.api import Model, Shim
-from twinner.corpus import Corpus, Sentence, read_corpus
+from twinner.corpus import Corpus, Sentence
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch
-from twinner.frameworks.spacy import trainer
-from twinner.frameworks.spacy.checkpoint import Checkpoint
-from twinner.frameworks.spacy.config import OUR_CONFIG, SMALL_CONFIG
-from twinner.frameworks.spacy.loop import StreamedExamples
+from twinner.frameworks.spacy.config import SMALL_CONFIG
 from twinner.frameworks.spacy.trainer import SpacyTrainer
 
+from .conftest import changed_config, curves, ignore, train, trainer_with
+
+pytestmark = pytest.mark.usefixtures("temporary")
 STEPS = Path(__file__).resolve().parents[3] / "steps"
-DEFAULTS: dict[str, Any] = {"lang": "xx", "drop_rate": 0.2, "epochs": 2, "lr": 0.005, "batch_size": 100}
-DEFAULTS |= {"patience": 0, "seed": 0}
-
-
-@pytest.fixture(scope="session")
-def corpus(small_corpus: Path) -> Corpus:
-    return read_corpus(str(small_corpus))
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The temporary folder of each test, which must be empty at its end."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
-
-
-def trainer_with(**parameters: Any) -> "closing[SpacyTrainer]":
-    return closing(SpacyTrainer(**(DEFAULTS | parameters)))
-
-
-def ignore(epoch: Epoch) -> None:
-    """Take an epoch and do nothing."""
-
-
-def train(
-    corpus: Corpus, size: int = 60, on_epoch: Callable[[Epoch], None] = ignore, **parameters: Any
-) -> tuple[int, list[Epoch], list[tuple[str, ...]]]:
-    """Train on the first sentences; return the best epoch, all epochs, and the kept model's predictions on dev."""
-    epochs: list[Epoch] = []
-
-    def collect(epoch: Epoch) -> None:
-        epochs.append(epoch)
-        on_epoch(epoch)
-
-    with trainer_with(**parameters) as trainer, tempfile.TemporaryDirectory() as folder:
-        best = trainer.train(corpus.train[:size], corpus.dev, collect)
-        trainer.save(Path(folder))
-        trainer.load(Path(folder))
-        return best, epochs, [prediction.tags for prediction in trainer.predict(corpus.dev)]
-
-
-def curves(epochs: Sequence[Epoch]) -> list[tuple[float, dict[str, float]]]:
-    return [(epoch.loss, dict(epoch.scores)) for epoch in epochs]
-
-
-def changed_config(file: Path, old: str, new: str) -> str:
-    file.write_text(OUR_CONFIG.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    return str(file)
 
 
 def test_seed_determines_the_training(corpus: Corpus) -> None:
@@ -287,149 +231,3 @@ def test_model_keeps_no_strings_of_dev_and_test(log_text: bool, corpus: Corpus, 
     strings = strings_after(dev, test)
     assert "Frida" in strings
     assert strings == strings_after(corpus.train[:10], corpus.train[:10])
-
-
-@pytest.mark.parametrize("config", ["", "small"])
-def test_resumes_from_a_checkpoint(config: str, corpus: Corpus, checkpoint: Checkpoint) -> None:
-    whole = train(corpus, epochs=5, config=config)
-
-    def stop_after_two(epoch: Epoch) -> None:
-        if epoch.number == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(corpus, epochs=5, on_epoch=stop_after_two, checkpoint=checkpoint, config=config)
-    best, epochs, predicted = train(corpus, epochs=5, checkpoint=checkpoint, config=config)
-    state = checkpoint.load()
-    assert state is not None
-    assert curves(state.epochs) == curves(whole[1])
-    assert (best, curves(epochs), predicted) == (whole[0], curves(whole[1])[2:], whole[2])
-
-
-@pytest.fixture
-def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stream every corpus, from files so small that it takes several buffers."""
-    monkeypatch.setattr(trainer, "STREAMED_WORDS", 0)
-    monkeypatch.setattr(trainer, "PART", 5)
-
-
-@pytest.mark.usefixtures("streamed")
-def test_streamed_training_repeats_and_resumes(
-    corpus: Corpus, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole, again, other = train(corpus), train(corpus), train(corpus, seed=1)
-    words = sum(len(sentence.tokens) for sentence in corpus.train[:60])
-    assert f"{words:,} training words are more than 0: read from disk again in each epoch\n" in capsys.readouterr().out
-    assert (curves(whole[1]), whole[2]) == (curves(again[1]), again[2])
-    assert curves(whole[1]) != curves(other[1])
-
-    def stop(epoch: Epoch) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(corpus, on_epoch=stop, checkpoint=checkpoint)
-    _, epochs, predicted = train(corpus, checkpoint=checkpoint)
-    assert (curves(epochs), predicted) == (curves(whole[1])[1:], whole[2])
-
-
-@pytest.mark.usefixtures("streamed")
-def test_streamed_epochs_hold_every_example_once_in_another_order(corpus: Corpus, tmp_path: Path) -> None:
-    with trainer_with() as training:
-        parts = training._write_corpora(corpus.train[:52], corpus.dev)
-        assert len(parts) == 11
-        nlp = init_nlp(training._config)
-        examples = StreamedExamples(nlp, parts, lambda _: None)
-        first, again, second = ([e.text for e in examples.epoch(0, number)] for number in (1, 1, 2))
-        lengths = [len(length) for length in examples.lengths(0, 2)]
-    assert first == again != second
-    assert sorted(first) == sorted(second) == sorted(" ".join(s.tokens) + " " for s in corpus.train[:52])
-    assert lengths == [len(text.split()) for text in second]
-
-
-@pytest.mark.usefixtures("streamed")
-def test_spacy_trains_the_logged_parts_of_a_streamed_corpus(corpus: Corpus, tmp_path: Path) -> None:
-    with trainer_with(epochs=1) as training:
-        training.train(corpus.train[:12], corpus.dev, ignore)
-        training.save(tmp_path)
-    config = load_config(tmp_path / "config.cfg")
-    assert config["paths"]["train"] == "data/spacy/train"
-    examples = list(SpacyCorpus(tmp_path / "data/spacy/train")(spacy.blank("xx")))
-    assert [[token.text for token in each.reference] for each in examples] == [
-        list(s.tokens) for s in corpus.train[:12]
-    ]
-
-
-def test_rejects_the_checkpoint_of_another_config(corpus: Corpus, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    config = changed_config(tmp_path / "mine.cfg", "hidden_width = 64", "hidden_width = 32")
-    train(corpus, size=5, epochs=1, config=config, checkpoint=checkpoint)
-    changed_config(tmp_path / "mine.cfg", "hidden_width = 64", "hidden_width = 48")
-    with pytest.raises(BadInput) as caught:
-        train(corpus, size=5, epochs=2, config=config, checkpoint=checkpoint)
-    assert str(caught.value) == "the config differs from the resumed run's; restore it"
-
-
-def test_rejects_weights_of_another_pipeline(corpus: Corpus, checkpoint: Checkpoint) -> None:
-    train(corpus, size=60, epochs=1, checkpoint=checkpoint)
-    one_label = tuple(Sentence.from_tokens(["Ulm", "ruht"], ["B-LOC", "O"]) for _ in range(3))
-    with trainer_with(epochs=1, checkpoint=checkpoint) as trainer, pytest.raises(BadInput) as caught:
-        trainer.train(one_label, corpus.dev, ignore)
-    assert str(caught.value) == "the checkpoint's weights do not fit the pipeline; start a new run"
-
-
-def test_training_survives_a_failing_checkpoint(
-    corpus: Corpus, checkpoint: Checkpoint, recwarn: pytest.WarningsRecorder
-) -> None:
-    def lose_the_folder(epoch: Epoch) -> None:
-        shutil.rmtree(checkpoint.folder, ignore_errors=True)
-
-    whole, cut = train(corpus, epochs=3), train(corpus, epochs=3, on_epoch=lose_the_folder, checkpoint=checkpoint)
-    assert (whole[0], curves(whole[1]), whole[2]) == (cut[0], curves(cut[1]), cut[2])
-    problem = f"can't write checkpoints to {checkpoint.folder} (No such file or directory)"
-    # The same text each time, so that it is shown once.
-    assert {str(warning.message) for warning in recwarn if "checkpoints" in str(warning.message)} == {
-        f"{problem}; training continues, but resuming it would repeat epochs"
-    }
-
-
-class ScaleShim(Shim):
-    """A layer's part in another library: it multiplies by a factor, which each update raises by 1."""
-
-    def finish_update(self, optimizer: Any) -> None:
-        self._model += 1
-
-    def to_bytes(self) -> bytes:
-        return str(self._model).encode()
-
-    def from_bytes(self, data: bytes) -> "ScaleShim":
-        self._model = int(data)
-        return self
-
-
-@registry.architectures("tests.ScaledTok2Vec.v1")
-def scaled_tok2vec(tok2vec: Any) -> Any:
-    def forward(model: Any, docs: Any, is_train: bool) -> Any:
-        return model.layers[0](docs, is_train)
-
-    def initialize(model: Any, X: Any = None, Y: Any = None) -> None:
-        model.layers[0].initialize(X, Y)
-
-    dims = {"nO": tok2vec.get_dim("nO")}
-    return Model("scaled", forward, init=initialize, layers=[tok2vec], shims=[ScaleShim(1)], dims=dims)
-
-
-def test_layers_of_another_library_mean_no_checkpoints(
-    corpus: Corpus, checkpoint: Checkpoint, tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
-    wrapped = OUR_CONFIG.read_text(encoding="utf-8").replace(
-        "components.tok2vec.model", "components.tok2vec.model.tok2vec"
-    )
-    wrapper = '[components.tok2vec.model]\n@architectures = "tests.ScaledTok2Vec.v1"\n\n'
-    wrapped = wrapped.replace("[components.tok2vec.model.tok2vec]", f"{wrapper}[components.tok2vec.model.tok2vec]", 1)
-    (tmp_path / "shim.cfg").write_text(wrapped, encoding="utf-8")
-    with trainer_with(config=str(tmp_path / "shim.cfg"), epochs=2, lr=1e-12, checkpoint=checkpoint) as trainer:
-        assert trainer.train(corpus.train[:5], corpus.dev, ignore) == 1
-        layers = trainer.pipeline().get_pipe("tok2vec").model.walk()
-        assert [shim._model for layer in layers for shim in layer.shims] == [2]  # as after the first epoch, the best
-    assert checkpoint.load() is None
-    [message] = [str(warning.message) for warning in recwarn if "checkpoints" in str(warning.message)]
-    assert message.startswith("no checkpoints: the pipeline has layers of another library than thinc")
