@@ -48,10 +48,14 @@ class TextEntities:
         listed = self._new_list()
         for text in texts:
             listed.add(with_sentence_ends(text))
-        answers = self._pipeline.fullAnnotateJava(listed)
-        # By their numbers: an iterator over Java's list ends with an exception there, which takes 20 ms.
-        numbered = ((text, answers[number]) for number, text in enumerate(texts))
-        return [_entities(text, self._read(answer, "entities"), self._read(answer, "ner")) for text, answer in numbered]
+        found = self._pipeline.fullAnnotateJava(listed)
+        answers = [
+            found[number] for number in range(len(texts))
+        ]  # an iterator ends with 20 ms for an exception in Java
+        return [
+            _entities(text, self._read(answer, "entities"), self._read(answer, "ner"))
+            for text, answer in zip(texts, answers, strict=True)
+        ]
 
     def _read(self, answer: Any, column: str) -> Annotations:
         annotations: Annotations = json.loads(self._mapper.writeValueAsString(answer.get(column)))
