@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from twinner.tracking.params import step_settings
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 Sentence = tuple[str, str, str]
 

@@ -10,8 +10,9 @@ from twinner.evaluation.scores import precision_recall_f1, sentence_counts
 from twinner.evaluation.significance import compare
 from twinner.report.predictions import Predictions, read_evidence
 from twinner.terminal import one_line
-from twinner.tracking.read import Run, read_runs
+from twinner.tracking.read import read_runs
 from twinner.tracking.registry import CHAMPION, RegisteredModel, Version
+from twinner.tracking.run import Run
 
 MIN_MENTIONS = 30  # gold entities in test from which on a label may not fall
 FORCE = "or promote the best version with force=yes and a reason"

@@ -13,6 +13,12 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def shorten(text: str, limit: int) -> str:
+    """Return a text on one printable line, of at most `limit` characters."""
+    text = one_line(text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def replace_unencodable_output() -> None:
     """Print `?` for characters that the terminal's encoding lacks, such as the arrow in cp1252, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

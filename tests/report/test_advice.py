@@ -6,7 +6,7 @@ import pytest
 from training_runs import run  # type: ignore[import-not-found]
 from twinner.report.advice import Advice, advise, values_beyond
 from twinner.report.sections import split_into_sections
-from twinner.tracking.read import History, Run
+from twinner.tracking.run import History, Run
 
 
 def dev(name: str, f1: float, **given: object) -> Run:

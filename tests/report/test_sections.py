@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from training_runs import run  # type: ignore[import-not-found]
 from twinner.report.sections import rank_on_dev, split_into_sections
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 
 def test_ranks_best_first_and_unfinished_last() -> None:

@@ -6,7 +6,7 @@ import pytest
 from twinner.errors import BadInput
 from twinner.report.selection import Selection, parse_ranges
 from twinner.tracking.params import plain_params
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 
 def run_with(**params: str) -> Run:

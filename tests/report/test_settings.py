@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from training_runs import run  # type: ignore[import-not-found]
 from twinner.report.settings import rank_settings
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 
 def test_groups_runs_that_differ_only_in_seed() -> None:

@@ -6,7 +6,7 @@ from twinner.parameters import PARAMETERS
 from twinner.report.sections import split_into_sections
 from twinner.report.settings import rank_settings
 from twinner.report.sweeps import find_sweeps, parameter_effects, pareto_front
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 
 def test_effects_are_means_by_framework_and_value() -> None:

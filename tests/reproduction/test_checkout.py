@@ -5,7 +5,7 @@ import pytest
 from training_runs import run
 from twinner.errors import BadInput
 from twinner.reproduction.checkout import checked_out
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 from users import commit_everything, git  # type: ignore[import-not-found]
 
 

@@ -10,14 +10,8 @@ import mlflow
 import pytest
 from training_runs import log_training  # type: ignore[import-not-found]
 from twinner.errors import BadInput
-from twinner.tracking.read import (
-    check_metric,
-    environment_manager,
-    find_training_runs,
-    kept_epoch_metric,
-    read_histories,
-    score_kept_epochs,
-)
+from twinner.tracking.ranking import check_metric, kept_epoch_metric
+from twinner.tracking.read import environment_manager, find_training_runs, read_histories, score_kept_epochs
 
 
 def test_finds_training_runs_newest_first(experiment: str) -> None:

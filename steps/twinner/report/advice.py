@@ -9,7 +9,7 @@ from twinner.report.sections import Section
 from twinner.report.settings import Setting
 from twinner.report.sweeps import Effect, parameter_effects
 from twinner.tracking.params import number
-from twinner.tracking.read import History
+from twinner.tracking.run import History
 
 MAX_LISTED = 8  # values of a parameter
 MIN_IMBALANCE = 0.03  # between precision and recall

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from twinner.report.sections import Section
 from twinner.report.settings import Setting
-from twinner.tracking.read import CHOICE, FALLBACK, LOWER_IS_BETTER
+from twinner.tracking.ranking import CHOICE, FALLBACK, LOWER_IS_BETTER
 
 TOLD = "test_f1"  # the score of a chosen setting
 ON_DEV = r"(best_)?dev[_/].+"

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 # Where a result goes, not how it is made; and what would keep an equal run from being made.
 NOT_REPEATED = ("export", "model_name", "reuse")

@@ -16,7 +16,8 @@ from twinner.report.predictions import Evidence, read_evidence
 from twinner.report.sections import Section, rank_on_dev
 from twinner.report.settings import Setting
 from twinner.report.sweeps import Effect, parameter_effects
-from twinner.tracking.read import History, Run, environment_manager, read_histories
+from twinner.tracking.read import environment_manager, read_histories
+from twinner.tracking.run import History, Run
 
 CURVES = ("ner.losses", "dev_token_f1", "dev_f1")
 TOP = 2  # settings whose predictions are shown, besides the best of each framework

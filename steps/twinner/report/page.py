@@ -26,7 +26,8 @@ from twinner.report.summary import markdown, runs_csv, summary_json
 from twinner.report.sweeps import find_sweeps
 from twinner.terminal import one_line
 from twinner.tracking.address import link_to_run
-from twinner.tracking.read import CHOICE, LOWER_IS_BETTER, Run, by_epoch_metric, kept_epoch_metric
+from twinner.tracking.ranking import CHOICE, LOWER_IS_BETTER, by_epoch_metric, kept_epoch_metric
+from twinner.tracking.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_DETAILED = 6  # sections with plots and errors, those with the most runs; the others are tables only

@@ -21,7 +21,7 @@ from twinner.evaluation.calibration import Calibration
 from twinner.evaluation.mistakes import Entity, Mistake, errors_by_kind
 from twinner.evaluation.scores import precision_recall_f1, sentence_counts
 from twinner.tracking.artifacts import fetch_artifacts
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 from twinner.tracking.tags import CALIBRATION
 
 INFERENCE, ENTITY_REPORT = "inference.parquet", "entity_report.json"

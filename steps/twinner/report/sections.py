@@ -8,18 +8,11 @@ from functools import cached_property
 
 from twinner.report.selection import Selection
 from twinner.report.settings import WITHOUT_EFFECT, Setting, rank_settings
+from twinner.terminal import shorten
 from twinner.tracking.params import is_numeric, number
-from twinner.tracking.read import (
-    CHOICE,
-    FALLBACK,
-    Run,
-    check_metric,
-    find_training_runs,
-    kept_epoch_metric,
-    metrics_to_rank_by,
-    score_kept_epochs,
-    shorten,
-)
+from twinner.tracking.ranking import CHOICE, FALLBACK, check_metric, kept_epoch_metric, metrics_to_rank_by
+from twinner.tracking.read import find_training_runs, score_kept_epochs
+from twinner.tracking.run import Run
 
 ALWAYS_SHOWN = ("drop_rate", "epochs", "lr", "seed", "embeddings")
 MAX_FRAMEWORKS = 6  # compared in detail

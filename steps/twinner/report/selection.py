@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from twinner.errors import BadInput
 from twinner.terminal import one_line
 from twinner.tracking.params import number
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 
 REMEDY = "give a value (0.2), several (0.1,0.3), a range (0.1:0.3), or nothing for all"
 

@@ -6,7 +6,8 @@ from functools import cached_property
 from statistics import mean, stdev
 
 from twinner.parameters import PARAMETERS
-from twinner.tracking.read import LOWER_IS_BETTER, Run
+from twinner.tracking.ranking import LOWER_IS_BETTER
+from twinner.tracking.run import Run
 from twinner.tracking.tags import CODE
 
 WITHOUT_EFFECT = frozenset(name for name, parameter in PARAMETERS.items() if not parameter.affects_scores)

@@ -9,7 +9,7 @@ from twinner.parameters import PARAMETERS
 from twinner.report.sections import Section
 from twinner.report.settings import WITHOUT_EFFECT, Setting
 from twinner.tracking.params import number
-from twinner.tracking.read import LOWER_IS_BETTER
+from twinner.tracking.ranking import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from twinner.reproduction.original import GIVE_ANOTHER
 from twinner.secrets import mask_secrets
 from twinner.source_code import PROJECT
 from twinner.temporary import remove_folder, temporary_folder
-from twinner.tracking.read import Run, shorten
+from twinner.terminal import shorten
+from twinner.tracking.run import Run
 
 PATIENCE = 600  # seconds that git may take for one repository
 UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}  # git fails rather than asks

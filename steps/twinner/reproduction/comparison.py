@@ -13,7 +13,8 @@ from prettytable import PrettyTable, TableStyle
 from twinner.machine import ENVIRONMENT, PROCESSOR, Machine, differences
 from twinner.terminal import one_line
 from twinner.tracking.artifacts import fetch_artifacts
-from twinner.tracking.read import Run, read_histories
+from twinner.tracking.read import read_histories
+from twinner.tracking.run import Run
 from twinner.tracking.tags import CODE, MACHINE
 
 COSTS = frozenset(

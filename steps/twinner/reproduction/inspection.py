@@ -16,7 +16,7 @@ from twinner.reproduction.original import TRAIN_AGAIN
 from twinner.source_code import CONSTRAINTS, PROJECT
 from twinner.terminal import one_line
 from twinner.tracking.params import step_settings
-from twinner.tracking.read import Run
+from twinner.tracking.run import Run
 from twinner.tracking.tags import CODE, UNCOMMITTED
 
 SCRIPT = Path(__file__).with_name("inspect_commit.py")

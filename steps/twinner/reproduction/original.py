@@ -11,7 +11,8 @@ from twinner.errors import BadInput
 from twinner.report import find_sections
 from twinner.report.commands import NOT_REPEATED
 from twinner.source_code import PROJECT
-from twinner.tracking.read import Run, read_runs
+from twinner.tracking.read import read_runs
+from twinner.tracking.run import Run
 
 GIVE_ANOTHER = "give the id of a finished training"
 TRAIN_AGAIN = "train again from a clone of the project whose changes are committed"

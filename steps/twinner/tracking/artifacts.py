@@ -13,7 +13,8 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from twinner.cache import cache_folder
-from twinner.tracking.read import MAX_REQUESTS, Run
+from twinner.tracking.read import MAX_REQUESTS
+from twinner.tracking.run import Run
 
 
 def fetch_artifacts(runs: Sequence[Run], names: Sequence[str]) -> dict[str, dict[str, Path]]:

@@ -1,7 +1,6 @@
 """Read training runs from MLflow into plain values."""
 
 import gc
-import json
 import math
 import os
 import re
@@ -9,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any
 
 import mlflow
@@ -20,115 +18,17 @@ from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 
 from twinner.errors import BadInput
-from twinner.frameworks import FRAMEWORKS
 from twinner.secrets import mask_secrets
 from twinner.terminal import one_line
 from twinner.tracking.params import plain_params, step_settings
-from twinner.tracking.tags import ERROR, REPRODUCES, SWEEP, TESTED
+from twinner.tracking.ranking import by_epoch_metric, kept_epoch_metric, metrics_to_rank_by, suggest_metric
+from twinner.tracking.run import Run, step_of
+from twinner.tracking.tags import REPRODUCES, TESTED
 
-# (run id, metric) -> its values by epoch, as (epoch, value) in order.
-History = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 MAX_REQUESTS = 8  # concurrent requests to the store
-MAX_LABEL = 80  # characters of a run's name on display
-MAX_FRAMEWORK = 32  # characters of an unknown framework's name
 CONTEXT = "mlflow.data.context"  # of a dataset: its tag for the split
 MAX_PARENTS = 10  # ancestors of a run to look at
 INFINITY = 1.79e308  # SQL stores write infinity as the largest float
-LOWER_IS_BETTER = frozenset({"training_time", "test_time", "epoch_seconds", "peak_memory_mb", "ner.losses", "test_ece"})
-CHOICE = "best_dev_f1"  # what runs are chosen by
-FALLBACK = "test_f1"  # what they are ranked by where none has that
-TRAIN_FIRST = "let one finish: `mlflow run . -e spacy_train`"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run.
-
-    params: as `plain_params` returns them. settings: the parameters of its step, as `step_settings` returns them.
-    metrics: the last value of each. status: MLflow's, such as `FINISHED`. experiment: the name of its experiment.
-    digests: of its datasets, by split.
-    """
-
-    id: str
-    experiment_id: str
-    name: str
-    status: str
-    started: datetime
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    artifact_uri: str = ""
-    settings: Mapping[str, str | int | float] = field(default_factory=dict)
-    experiment: str = ""
-    digests: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def label(self) -> str:
-        """The name for display: on one line, without control characters, at most 80 characters."""
-        return shorten(self.name, MAX_LABEL)
-
-    @cached_property
-    def framework(self) -> str:
-        """The framework's title, or its name for display if it is not in `FRAMEWORKS`; empty if unknown."""
-        name = self.tags.get("twinner.framework") or self.step.removesuffix("_train")
-        if not name:
-            flavors = _logged_flavors(self.tags)
-            name = next((key for key, framework in FRAMEWORKS.items() if framework.flavor in flavors), "")
-        return FRAMEWORKS[name].title if name in FRAMEWORKS else shorten(name, MAX_FRAMEWORK)
-
-    @cached_property
-    def step(self) -> str:
-        """The entry point that made it, such as `spacy_train`; empty if another tool logged the run."""
-        return _step(self.tags)
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether another tool logged the run."""
-        return not self.step
-
-    @property
-    def corpus(self) -> str:
-        """The corpus, as the user named it."""
-        return self.tags.get("twinner.corpus") or self.params.get("corpus", "")
-
-    @property
-    def test_digest(self) -> str:
-        """The digest of its test set; empty if unknown."""
-        return self.tags.get("twinner.test_digest", "")
-
-    @property
-    def error(self) -> str:
-        """Why the run failed, as the user was told."""
-        return self.tags.get(ERROR, "")
-
-    @property
-    def sweep(self) -> str:
-        """The sweep that it belongs to; empty for none."""
-        # A run that failed early has the param, but not the tag yet.
-        return self.tags.get(SWEEP) or self.params.get("sweep", "")
-
-    @property
-    def commit(self) -> str:
-        """The git commit of the project."""
-        return self.tags.get("mlflow.source.git.commit", "")
-
-    @property
-    def model_uri(self) -> str:
-        """The URI of its model, for `mlflow models serve -m` and `load_model`."""
-        return f"runs:/{self.id}/model"
-
-    def score(self, metric: str) -> float | None:
-        """Return a metric's value, or None if the run lacks it or it is not finite."""
-        value = self.metrics.get(metric)
-        return value if value is not None and math.isfinite(value) else None
-
-    def ranks(self, metric: str) -> bool:
-        """Whether the run can be ranked by the metric.
-
-        It must have finished with a finite value, on a known test set unless another tool logged it.
-        """
-        has_test_set = bool(self.test_digest) or self.is_foreign
-        return self.status == "FINISHED" and has_test_set and self.score(metric) is not None
 
 
 def find_experiments(experiments: str) -> dict[str, str]:
@@ -200,7 +100,9 @@ def find_training_runs(experiments: str = "", filter: str = "", metric: str = ""
         where += f" match the filter {filter!r}" if filter.strip() else ""
         known = sorted({name for run in stored.values() if not _is_ours(run) for name in run.data.metrics})
         if metric and known:
-            raise BadInput(f"no training runs in {where}: none has the metric {metric!r}", _suggest(metric, known))
+            raise BadInput(
+                f"no training runs in {where}: none has the metric {metric!r}", suggest_metric(metric, known)
+            )
         raise BadInput(f"no training runs in {where}", "make one with `mlflow run . -e spacy_train`")
     runs = _tell_apart([_plain(run, names) for run in chosen])
     return sorted(runs, key=lambda run: run.started, reverse=True)
@@ -221,25 +123,6 @@ def read_runs(ids: Sequence[str]) -> dict[str, Run]:
     with ThreadPoolExecutor(MAX_REQUESTS) as pool:
         found = list(pool.map(read, ids))
     return {run.info.run_id: _plain(run, {}) for run in found if run and run.info.lifecycle_stage == "active"}
-
-
-def kept_epoch_metric(metric: str) -> str:
-    """Return the metric to rank by: for a score of each epoch on dev, the score of the epoch whose model was kept."""
-    return f"best_{metric}" if metric.startswith("dev_") else metric
-
-
-def by_epoch_metric(metric: str) -> str:
-    """Return the opposite of `kept_epoch_metric`: the score of each epoch."""
-    return metric.removeprefix("best_") if metric.startswith("best_dev_") else metric
-
-
-def metrics_to_rank_by(metric: str, is_foreign: bool = True) -> list[str]:
-    """Return the metrics that a section is ranked by, the first that any of its runs can be ranked by.
-
-    is_foreign: of another tool, which does not say which epoch's model it kept.
-    """
-    metrics = [metric, *([by_epoch_metric(metric)] if is_foreign else []), *([FALLBACK] if metric == CHOICE else [])]
-    return list(dict.fromkeys(metrics))
 
 
 def score_kept_epochs(runs: Sequence[Run], metric: str) -> list[Run]:
@@ -275,25 +158,6 @@ def read_histories(runs: Sequence[Run], metrics: Sequence[str]) -> dict[tuple[st
     with ThreadPoolExecutor(MAX_REQUESTS) as pool:
         found = zip(wanted, pool.map(read, wanted), strict=True)
         return {key: values for key, values in found if values}
-
-
-def check_metric(runs: Sequence[Run], metric: str) -> None:
-    """Raise BadInput unless some run can be ranked by the metric; suggest metrics that the runs have."""
-    by_epoch = by_epoch_metric(metric)
-    if any(run.ranks(name) for run in runs for name in metrics_to_rank_by(metric, run.is_foreign)):
-        return
-    finished = [run for run in runs if run.status == "FINISHED"]
-    if not finished:
-        counts = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).items())
-        failure = next((f"; the newest failure: {one_line(run.error)}" for run in runs if run.error), "")
-        raise BadInput(f"no finished training run ({counts}{failure})", TRAIN_FIRST)
-    known = sorted({name for run in finished for name in run.metrics})
-    if not {metric, by_epoch} & set(known):
-        raise BadInput(f"no finished run has the metric {metric!r}", _suggest(metric, known))
-    if metric != by_epoch and metric not in known:
-        problem = f"no finished run has {metric!r}, nor a value of {by_epoch!r} at its best_epoch"
-        raise BadInput(problem, "rank by another metric, such as test_f1")
-    raise BadInput(f"no finished run has both a finite {metric!r} and the tag twinner.test_digest", TRAIN_FIRST)
 
 
 def unfinished_run(run_id: str, step: str) -> dict[str, str]:
@@ -344,12 +208,6 @@ def _environment_of(tags: Mapping[str, str]) -> str:
     return tags.get("mlflow.project.env") or ("local" if "mlflow.project.backend" in tags else "")
 
 
-def shorten(text: str, limit: int) -> str:
-    """Return a text on one printable line, of at most `limit` characters."""
-    text = one_line(text)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
 def _tell_apart(runs: Sequence[Run]) -> list[Run]:
     """Add a part of their ids to the names of trainings that were named alike, after their step and equal scores."""
     counts = Counter(run.name for run in runs if re.fullmatch(rf"{re.escape(run.step)} \d\.\d{{3}}", run.name))
@@ -361,32 +219,12 @@ def _is_training(run: StoredRun, metrics: set[str]) -> bool:
     if "twinner.resumed" in tags or REPRODUCES in tags:
         return False
     if _is_ours(run):
-        return _step(tags).endswith("_train")
+        return step_of(tags).endswith("_train")
     return "twinner.framework" in tags or any(metric in run.data.metrics for metric in metrics)
 
 
 def _is_ours(run: StoredRun) -> bool:
-    return bool(_step(run.data.tags))
-
-
-def _step(tags: Mapping[str, str]) -> str:
-    # A step that was stopped by a usage error has not named itself: MLflow's tag does.
-    return tags.get("twinner.step") or (tags.get("mlflow.project.entryPoint", "") if ERROR in tags else "")
-
-
-def _logged_flavors(tags: Mapping[str, str]) -> set[str]:
-    """Return the MLflow flavors of a run's logged models."""
-    try:
-        models = json.loads(tags.get("mlflow.log-model.history", "[]"))
-        return {flavor for model in models for flavor in model["flavors"]}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return set()
-
-
-def _suggest(metric: str, known: Sequence[str]) -> str:
-    headline = [name for name in known if name.startswith("test_")]
-    similar = get_close_matches(metric, known, n=5) or headline[:12] or known[:12]
-    return f"use one of these: {', '.join(map(one_line, similar)) or '(none)'}"
+    return bool(step_of(run.data.tags))
 
 
 def _masked(texts: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from twinner.report.plots.style import STYLES, Marks, Plot, escape, lay_out, shorten
 from twinner.report.sections import Section
 from twinner.report.settings import Setting
-from twinner.tracking.read import History
+from twinner.tracking.run import History
 
 NAMED = 3  # best settings of each framework in the legend; the others are faint
 

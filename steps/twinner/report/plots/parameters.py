@@ -9,7 +9,7 @@ from twinner.report.plots.style import MAX_NAMED, MAX_PLOTTED, Marks, Plot, esca
 from twinner.report.sections import Section
 from twinner.report.sweeps import Effect
 from twinner.tracking.params import number
-from twinner.tracking.read import LOWER_IS_BETTER
+from twinner.tracking.ranking import LOWER_IS_BETTER
 
 LOG_RATIO = 20  # from this ratio of the largest value to the smallest, an axis is logarithmic
 MAX_TICKS = 20  # of an axis of texts

@@ -11,7 +11,8 @@ from twinner.report.predictions import Predictions
 from twinner.report.sections import Section
 from twinner.report.settings import Setting
 from twinner.report.sweeps import pareto_front
-from twinner.tracking.read import LOWER_IS_BETTER, Run
+from twinner.tracking.ranking import LOWER_IS_BETTER
+from twinner.tracking.run import Run
 
 MAX_LABELS = 30  # in a readable confusion matrix
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from twinner.frameworks import FRAMEWORKS
 from twinner.terminal import one_line
-from twinner.tracking.read import shorten as shorten_text
+from twinner.terminal import shorten as shorten_text
 
 # Light and dark colours of frameworks that are not in FRAMEWORKS: Okabe and Ito's, with sufficient contrast.
 OTHER_COLOURS = (("#009E73", "#2fc398"), ("#B0578D", "#e08cc0"))
