@@ -232,6 +232,17 @@ def test_interrupting_a_training_leaves_a_killed_run_and_no_files(
         assert not (place / "export").exists()
 
 
+def test_an_interrupted_step_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def step() -> None:
+        """Wait."""
+        interrupt = KeyboardInterrupt()
+        interrupt.add_note("run it again to go on")
+        raise interrupt
+
+    assert exit_status(step, []) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted; run it again to go on"
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_a_terminal_in_a_narrow_encoding_is_no_error(encoding: str, own_store: str, small_corpus: Path) -> None:
     arguments = ["--corpus", str(small_corpus), "-i", "1", "--limit", "20"]

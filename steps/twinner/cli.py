@@ -69,7 +69,8 @@ def exit_status(step: Callable[..., object], arguments: Sequence[str], owns_proc
         return BAD_INPUT
     except (KeyboardInterrupt, click.Abort) as error:
         _fail_joined_run("interrupted", error, status="KILLED")
-        print("; ".join(["interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        interrupt = error.__cause__ or error  # click raises Abort from it, which lacks its notes
+        print("; ".join(["interrupted", *getattr(interrupt, "__notes__", [])]), file=sys.stderr)
         return INTERRUPTED
     except Failure as error:
         _fail_joined_run(str(error), error)
