@@ -25,7 +25,7 @@ from thinc.api import Config  # noqa: E402
 from twinner.corpus import read_corpus  # noqa: E402
 from twinner.evaluation.scores import entity_scores  # noqa: E402
 from twinner.frameworks.contract import Epoch  # noqa: E402
-from twinner.frameworks.spacy import loop  # noqa: E402
+from twinner.frameworks.spacy import loop, weights  # noqa: E402
 from twinner.frameworks.spacy.trainer import SpacyTrainer  # noqa: E402
 
 OURS = STEPS / "twinner" / "frameworks" / "spacy"
@@ -129,8 +129,8 @@ def train(variant: str, arguments: argparse.Namespace) -> dict[str, float]:
         try:
             best = trainer.train(sentences, corpus.dev, epochs.append)
             row = {"dev_f1": epochs[best - 1].scores["dev_f1"], "seconds": statistics.mean(seconds)}
-            weights = loop.weights_of(trainer.pipeline()).values()
-            row |= {"parameters": sum(array.size for array in weights)}
+            arrays = weights.weights_of(trainer.pipeline()).values()
+            row |= {"parameters": sum(array.size for array in arrays)}
             if arguments.score_test:
                 predicted = [prediction.tags for prediction in trainer.predict(corpus.test)]
                 gold = [sentence.tags for sentence in corpus.test]

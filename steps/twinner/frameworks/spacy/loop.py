@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
@@ -17,15 +16,25 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Model, fix_random_seed, get_current_ops
-from thinc.backends import get_array_ops
+from thinc.api import fix_random_seed, get_current_ops
 
+from twinner.corpus import Sentence
 from twinner.errors import BadInput
+from twinner.frameworks.contract import Prediction
 from twinner.frameworks.spacy.config import LINEAR_DECAY
+from twinner.frameworks.spacy.halves import Halves, can_share_updates
 from twinner.frameworks.spacy.rare_words import SECTION, SETTING, RareWords
+from twinner.frameworks.spacy.weights import (
+    has_shims,
+    optimizer_keys,
+    set_weights,
+    shapes,
+    to_numpy,
+    trainable,
+    weights_of,
+)
 
 BUFFERED = 4  # files of streamed examples in memory at a time
-UNSEEN = "unseen_classes"  # labels that the NER has not met yet: a layer's attribute, which spaCy does not save
 MOMENTS = ("mom1", "mom2", "averages")  # arrays of the optimizer, by layer and parameter
 COUNTS = ("nr_update", "last_seen")  # whole numbers of the optimizer, by layer and parameter
 
@@ -69,9 +78,10 @@ class KeptExamples:
             see(example)
 
     def epoch(self, seed: int, number: int) -> Iterator[Example]:
-        """Seed everything for an epoch, and yield the examples in its order."""
+        """Seed everything for an epoch, and return the examples in its order."""
         fix_random_seed(_epoch_seed(seed, number))
-        yield from (self._examples[place] for place in random.sample(self._places, len(self._places)))
+        order = random.sample(self._places, len(self._places))
+        return (self._examples[place] for place in order)
 
     def lengths(self, seed: int, number: int) -> Iterator[range]:
         """Yield a range as long as each example in words, in the order of an epoch."""
@@ -97,17 +107,20 @@ class StreamedExamples:
                 self._lengths[-1].append(len(example))
 
     def epoch(self, seed: int, number: int) -> Iterator[Example]:
-        """Seed everything for an epoch, and yield the examples in its order."""
+        """Seed everything for an epoch, and return the examples in its order."""
         fix_random_seed(_epoch_seed(seed, number))
-        for files, order in self._orders(seed, number):
-            examples = [example for file in files for example in self._read(self._files[file])]
-            yield from (examples[place] for place in order)
+        return self._read_in_order(seed, number)
 
     def lengths(self, seed: int, number: int) -> Iterator[range]:
         """Yield a range as long as each example in words, in the order of an epoch."""
         for files, order in self._orders(seed, number):
             lengths = [length for file in files for length in self._lengths[file]]
             yield from (range(lengths[place]) for place in order)
+
+    def _read_in_order(self, seed: int, number: int) -> Iterator[Example]:
+        for files, order in self._orders(seed, number):
+            examples = [example for file in files for example in self._read(self._files[file])]
+            yield from (examples[place] for place in order)
 
     def _orders(self, seed: int, number: int) -> Iterator[tuple[list[int], list[int]]]:
         order = random.Random(_epoch_seed(seed, number))  # not the shared one, which the updates use as well
@@ -130,11 +143,20 @@ class TrainingLoop:
     state, the seed and its number alone: these are all that a resumed training needs.
     """
 
-    def __init__(self, nlp: Language, seed: int, files: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        nlp: Language,
+        seed: int,
+        dev: Sequence[Sentence],
+        predict: Callable[[Sequence[Sentence]], list[Prediction]],
+        files: Sequence[Path] = (),
+        in_halves: bool = False,
+    ) -> None:
         """Make the training examples, the optimizer and the batcher as the pipeline's config says.
 
-        files: the training corpus in parts, in spaCy's format, to be read anew each epoch, a few at a time; without
-        files the examples are read once, from where the config says.
+        dev, predict: the sentences for `predict_dev`, and what predicts them. files: the training corpus in parts, in
+        spaCy's format, to be read anew each epoch, a few at a time; without files the examples are read once, from
+        where the config says. in_halves: let two processes share the work, if the pipeline allows it.
         """
         config = nlp.config.interpolate()
         training = config["training"]
@@ -152,21 +174,53 @@ class TrainingLoop:
         self._settings = settings
         self._optimizer = settings["optimizer"]
         self._step = 0
-        self._updated = [pipe for name, pipe in _trainable(nlp) if name not in settings["frozen_components"]]
+        self._dev, self._predict_sentences = dev, predict
+        self._updated = [pipe for name, pipe in trainable(nlp) if name not in settings["frozen_components"]]
+        changes = settings["before_update"] or has_shims(nlp) or not self._reuse_examples
+        self.in_halves = in_halves and not changes and can_share_updates()
+        self._halves: Halves | None = None
 
     def run_epoch(self, number: int) -> float:
         """Update the model with every example once; return the summed loss of the NER. number: from 1."""
+        if self.in_halves and not self._halves:  # not earlier: `restore` replaces the weights
+            tasks: dict[str, Callable[..., Any]] = {"train": self._train, "predict": self._predict}
+            self._halves = Halves([pipe.model for pipe in self._updated], self._optimizer, tasks)
+        return sum(self._halves.both("train", number)) if self._halves else self._train(number)
+
+    def predict_dev(self) -> list[Prediction]:
+        """Predict the sentences of dev, with the running means of the weights."""
+        if not self._halves:
+            return self._predict()
+        predicted = [Prediction((), ())] * len(self._dev)
+        predicted[::2], predicted[1::2] = self._halves.both("predict")
+        return predicted
+
+    def close(self) -> None:
+        """End the second process, if there is one."""
+        if self._halves:
+            self._halves.close()
+
+    def _train(self, number: int) -> float:
         settings = self._settings
         losses: dict[str, float] = {}
         for batch in self._batches(number):
             if settings["before_update"]:
                 settings["before_update"](self._nlp, {"step": self._step, "epoch": number - 1})
             for part in subdivide_batch(batch, settings["accumulate_gradient"]):
-                self._update(part, losses)
-            for pipe in self._updated:
-                pipe.finish_update(self._optimizer)
+                if own := self._halves.own(part) if self._halves else part:
+                    self._update(own, losses)
+            if self._halves:
+                self._halves.finish_update()
+            else:
+                for pipe in self._updated:
+                    pipe.finish_update(self._optimizer)
             self._count_step()
-        return float(losses["ner"])
+        return float(losses.get("ner", 0.0))
+
+    def _predict(self) -> list[Prediction]:
+        own = self._dev[self._halves.rank :: 2] if self._halves else self._dev
+        with self.averaged_weights():
+            return self._predict_sentences(own)
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """Use the running means of the weights within the block, if the optimizer keeps them."""
@@ -175,10 +229,10 @@ class TrainingLoop:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the weights and the optimizer's state, as named arrays for `restore`."""
         state = {f"weights/{name}": weights for name, weights in weights_of(self._nlp).items()}
-        keys = _optimizer_keys(self._nlp)
+        keys = optimizer_keys(self._nlp)
         for group in (*MOMENTS, *COUNTS):
             values = getattr(self._optimizer, group) or {}
-            state |= {f"{group}/{name}": _to_numpy(values[key]) for name, key in keys.items() if key in values}
+            state |= {f"{group}/{name}": to_numpy(values[key]) for name, key in keys.items() if key in values}
         return state
 
     def restore(self, epochs: int, state: Mapping[str, NDArray[Any]]) -> None:
@@ -194,9 +248,9 @@ class TrainingLoop:
             group: {name.partition("/")[2]: array for name, array in state.items() if name.startswith(f"{group}/")}
             for group in ("weights", *MOMENTS, *COUNTS)
         }
-        keys = _optimizer_keys(self._nlp)
+        keys = optimizer_keys(self._nlp)
         known = all(groups[group].keys() <= keys.keys() for group in (*MOMENTS, *COUNTS))
-        if not known or _shapes(groups["weights"]) != _shapes(weights_of(self._nlp)):
+        if not known or shapes(groups["weights"]) != shapes(weights_of(self._nlp)):
             raise BadInput("the checkpoint's weights do not fit the pipeline", "start a new run")
         set_weights(self._nlp, groups["weights"])
         ops = get_current_ops()
@@ -225,6 +279,8 @@ class TrainingLoop:
     def _batches(self, number: int) -> Iterator[list[Example]]:
         self.steps_of_last_epoch = 0
         examples = self._examples.epoch(self._seed, number)
+        if self._halves and self._halves.rank:  # other dropout than in the other half
+            fix_random_seed(_epoch_seed(self._seed, -number))
         yield from self._settings["batcher"](self._rare_words.hide(examples, _epoch_seed(self._seed, number)))
 
     def _end_learning_rate_with_training(self, nlp: Language) -> None:
@@ -250,59 +306,3 @@ class TrainingLoop:
 
 def _epoch_seed(seed: int, number: int) -> int:
     return random.Random(f"{seed} {number}").getrandbits(32)
-
-
-def weights_of(nlp: Language) -> dict[str, NDArray[Any]]:
-    """Return copies of the weights of all components, by names that are the same in every process."""
-    weights = {}
-    for place, layer in _layers(nlp):
-        for param in layer.param_names:
-            if layer.has_param(param):
-                weights[f"{place}/{param}"] = _to_numpy(layer.get_param(param)).copy()
-        for number, shim in enumerate(layer.shims):
-            weights[f"{place}/shim {number}"] = np.frombuffer(shim.to_bytes(), dtype=np.uint8)
-        if UNSEEN in layer.attrs:
-            weights[f"{place}/{UNSEEN}"] = np.array(sorted(layer.attrs[UNSEEN]), dtype=np.int64)
-    return weights
-
-
-def set_weights(nlp: Language, weights: Mapping[str, NDArray[Any]]) -> None:
-    """Set the weights of all components to what `weights_of` returned for the same pipeline."""
-    for place, layer in _layers(nlp):
-        for param in layer.param_names:
-            if layer.has_param(param):
-                layer.set_param(param, layer.ops.asarray(weights[f"{place}/{param}"]))
-        for number, shim in enumerate(layer.shims):
-            shim.from_bytes(weights[f"{place}/shim {number}"].tobytes())
-        if UNSEEN in layer.attrs:
-            layer.attrs[UNSEEN] = set(weights[f"{place}/{UNSEEN}"].tolist())
-
-
-def has_shims(nlp: Language) -> bool:
-    """Whether there are layers of another library, such as PyTorch: loading their bytes may run code."""
-    return any(layer.shims for _, layer in _layers(nlp))
-
-
-def _trainable(nlp: Language) -> list[tuple[str, Any]]:
-    return [(name, pipe) for name, pipe in nlp.pipeline if getattr(pipe, "is_trainable", False)]
-
-
-def _layers(nlp: Language) -> Iterator[tuple[str, Model]]:
-    """Yield the layers of all components with their place, which is the same in every process, unlike their ids."""
-    for name, pipe in _trainable(nlp):
-        for number, layer in enumerate(pipe.model.walk()):
-            yield f"{name}/{number}", layer
-
-
-def _optimizer_keys(nlp: Language) -> dict[str, tuple[int, str]]:
-    """The optimizer's key of each parameter, by the names of `weights_of`."""
-    return {f"{place}/{param}": (layer.id, param) for place, layer in _layers(nlp) for param in layer.param_names}
-
-
-def _to_numpy(value: Any) -> NDArray[Any]:
-    """Copy arrays of any device, and numbers, to NumPy."""
-    return np.asarray(value) if isinstance(value, int) else get_array_ops(value).to_numpy(value)
-
-
-def _shapes(weights: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in weights.items() if not name.endswith(UNSEEN)}

@@ -4,7 +4,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,13 +29,15 @@ from twinner.frameworks.spacy.checkpoint import Checkpoint, State
 from twinner.frameworks.spacy.confidence import entity_confidence, with_confidence
 from twinner.frameworks.spacy.config import GROWTH, training_config
 from twinner.frameworks.spacy.encoder import encoder_of, known_vectors, load_encoder
-from twinner.frameworks.spacy.loop import TrainingLoop, has_shims, set_weights, weights_of
+from twinner.frameworks.spacy.loop import TrainingLoop
 from twinner.frameworks.spacy.ops import numpy_products
 from twinner.frameworks.spacy.tokenization import fit_tokenizer, tokens_of
 from twinner.frameworks.spacy.vectors import EN_MD, PACKAGE
+from twinner.frameworks.spacy.weights import has_shims, set_weights, weights_of
 from twinner.temporary import remove_folder, temporary_folder
 
 DATA = "data/spacy"  # the logged corpora, relative to the logged config
+HALVED_WORDS = 100_000  # training words from which two processes share each update: more than a few fill a batch
 STREAMED_WORDS = 1_000_000  # training words beyond which they are read anew each epoch; they take about 1 kB each
 PART = 2500  # sentences in a file of a corpus that is read anew
 
@@ -126,20 +128,25 @@ class SpacyTrainer:
         fit_tokenizer(nlp, train)
         if self._vectors == EN_MD:  # the model has them by now; the path of the cache is of no use elsewhere
             nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
-        with self._known_vectors(nlp, (*train, *dev)):
-            return self._run_epochs(nlp, parts, train, dev, on_epoch)
+        labels = {label for sentence in train for _, _, label in sentence.entities}
+        _check_labels(nlp, labels)
+        large = _words(train) >= HALVED_WORDS
+        with (
+            self._known_vectors(nlp, (*train, *dev)),
+            closing(TrainingLoop(nlp, self._seed, dev, self.predict, parts, in_halves=large)) as loop,
+        ):
+            if loop.in_halves:
+                print(f"{HALVED_WORDS:,} training words or more: two processes share each update")
+            return self._run_epochs(nlp, loop, labels, dev, on_epoch)
 
     def _run_epochs(
         self,
         nlp: Language,
-        parts: Sequence[Path],
-        train: Sequence[Sentence],
+        loop: TrainingLoop,
+        labels: set[str],
         dev: Sequence[Sentence],
         on_epoch: Callable[[Epoch], None],
     ) -> int:
-        labels = {label for sentence in train for _, _, label in sentence.entities}
-        _check_labels(nlp, labels)
-        loop = TrainingLoop(nlp, self._seed, parts)
         config = _without_folders(nlp, self._work, self._init)
         epochs: list[Epoch] = []
         best, best_f1, best_weights = 0, -1.0, {}
@@ -161,9 +168,9 @@ class SpacyTrainer:
             began = time.perf_counter()
             loss = loop.run_epoch(number)
             updated = time.perf_counter()
-            with loop.averaged_weights():
-                scores = dev_scores(gold, [p.tags for p in self.predict(dev)], labels)
-                if scores["dev_f1"] > best_f1:
+            scores = dev_scores(gold, [prediction.tags for prediction in loop.predict_dev()], labels)
+            if scores["dev_f1"] > best_f1:
+                with loop.averaged_weights():
                     best, best_f1, best_weights = number, scores["dev_f1"], weights_of(nlp)
             now = time.perf_counter()
             epochs.append(Epoch(number, loss, now - began, updated - began, scores))
@@ -245,7 +252,7 @@ class SpacyTrainer:
     def _write_corpora(self, train: Sequence[Sentence], dev: Sequence[Sentence]) -> list[Path]:
         """Write both in spaCy's format; return the parts of train if it is to be read anew each epoch."""
         write_corpus(dev, self._corpora["dev"])
-        words = sum(len(sentence.tokens) for sentence in train)
+        words = _words(train)
         if words <= STREAMED_WORDS or self._config["corpora"]["train"].get("limit"):
             write_corpus(train, self._corpora["train"])
             return []
@@ -272,6 +279,10 @@ def write_corpus(sentences: Sequence[Sentence], file: Path) -> None:
     vocab = Vocab()
     docs = (Doc(vocab, words=s.tokens, ents=s.tags) for s in sentences)
     DocBin(docs=docs).to_disk(file)
+
+
+def _words(sentences: Sequence[Sentence]) -> int:
+    return sum(len(sentence.tokens) for sentence in sentences)
 
 
 def _without_folders(nlp: Language, *folders: Path | str) -> str:
