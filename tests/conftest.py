@@ -15,6 +15,7 @@ import mlflow
 import pytest
 from mlflow.store.db import utils as db_utils
 from package_index import PackageIndex
+from servers import Database, S3Server, mariadb, postgres, s3_server
 from spacy_train import spacy_train
 from sqlalchemy import Engine, create_engine
 from twinner.training.result import Result
@@ -95,6 +96,27 @@ def package_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     index.use(monkeypatch)
     yield index
     index.stop()
+
+
+@pytest.fixture(scope="module")
+def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Run MariaDB for the tests of a file."""
+    with mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Run PostgreSQL for the tests of a file."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for the tests of a file."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

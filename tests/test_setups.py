@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from servers import PASSWORD, Database, S3Server, basic_auth, mariadb, mlflow_server, postgres, s3_server
+from servers import PASSWORD, Database, S3Server, basic_auth, mlflow_server
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
 from users import PROJECT, small_corpus, user_environment  # type: ignore[import-not-found]
 
@@ -47,7 +47,7 @@ class Setup:
     Attributes:
         uri: of the store, for the client
         environment: what else the client needs
-        frameworks: those that train there
+        frameworks: those that train there; Spark NLP, for the sake of time, only where files take a way of their own
         artifacts: how the URI of a run's artifacts begins
         kept: the folder on this machine that the artifacts must end up in
     """
@@ -76,24 +76,6 @@ class Setup:
         return printed
 
 
-@pytest.fixture(scope="module")
-def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with mariadb(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Setup]:
     yield Setup(folder, f"sqlite:///{folder}/runs.db", ("spacy",), f"{folder}/mlruns/", folder / "mlruns", {})
@@ -102,7 +84,7 @@ def sqlite(folder: Path) -> Iterator[Setup]:
 @contextmanager
 def folder_of_files(folder: Path) -> Iterator[Setup]:
     uri = (folder / "runs").as_uri()
-    yield Setup(folder, uri, ("spacy", "sparknlp"), uri, folder / "runs", {"MLFLOW_ALLOW_FILE_STORE": "true"})
+    yield Setup(folder, uri, ("spacy",), uri, folder / "runs", {"MLFLOW_ALLOW_FILE_STORE": "true"})
 
 
 @contextmanager
@@ -139,17 +121,17 @@ def s3_served(folder: Path, server: Database, s3: S3Server) -> Iterator[Setup]:
     store = server.new_database("s3_served")
     with mlflow_server(folder / "server", store, artifacts=destination, **s3.access) as tracker:
         kept = s3.objects / s3.bucket / "served"
-        yield Setup(folder, tracker.uri, ("spacy", "sparknlp"), "mlflow-artifacts:/", kept, {})
+        yield Setup(folder, tracker.uri, ("spacy",), "mlflow-artifacts:/", kept, {})
 
 
 SETUPS: dict[str, Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Setup]]] = {
     "sqlite": lambda folder, _: sqlite(folder),
     "file": lambda folder, _: folder_of_files(folder),
     "mariadb": lambda folder, request: database(folder, request.getfixturevalue("maria")),
-    "postgresql": lambda folder, request: database(folder, request.getfixturevalue("pg")),
+    "postgresql": lambda folder, request: database(folder, request.getfixturevalue("postgresql")),
     "mariadb-server": lambda folder, request: database_server(folder, request.getfixturevalue("maria")),
     "postgresql-server-s3": lambda folder, request: s3_direct(
-        folder, request.getfixturevalue("pg"), request.getfixturevalue("s3")
+        folder, request.getfixturevalue("postgresql"), request.getfixturevalue("s3")
     ),
     "mariadb-server-to-s3": lambda folder, request: s3_served(
         folder, request.getfixturevalue("maria"), request.getfixturevalue("s3")

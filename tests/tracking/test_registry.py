@@ -13,7 +13,7 @@ import pytest
 from fault_proxy import FaultProxy  # type: ignore[import-not-found]
 from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
-from servers import basic_auth, mlflow_server, postgres  # type: ignore[import-not-found]
+from servers import basic_auth, mlflow_server  # type: ignore[import-not-found]
 from twinner import cli
 from twinner.errors import BadInput
 from twinner.tracking.registry import (
@@ -94,13 +94,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield started.port
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start PostgreSQL, which unlike SQLite holds its columns' lengths, and return the URI of a database."""
-    with postgres(tmp_path_factory.mktemp("postgres")) as started:
-        yield started.uri()
-
-
 @pytest.fixture(params=["sqlite", "file", "plain folder", "server", "postgres"])
 def logged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logged:
     """Log a model in each kind of store; the isolated store is SQLite's."""
@@ -110,8 +103,8 @@ def logged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("MLFLOW_TRACKING_URI", folder.as_uri() if request.param == "file" else str(folder))
     elif request.param == "server":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{request.getfixturevalue('server')}")
-    elif request.param == "postgres":
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("database"))
+    elif request.param == "postgres":  # which unlike SQLite holds the lengths of its columns
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("postgresql").uri())
     return log()
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,22 +15,12 @@ import pymysql
 import pytest
 from fault_proxy import FaultProxy
 from mlflow.exceptions import MlflowException
-from servers import (
-    PASSWORD,
-    USER,
-    Database,
-    S3Server,
-    basic_auth,
-    mariadb,
-    mlflow_server,
-    postgres,
-    s3_server,
-)
+from servers import PASSWORD, USER, Database, basic_auth, mlflow_server
 from sqlalchemy.engine import make_url
 from twinner.errors import BadInput
 from twinner.tracking.address import failure_reason, link_to_run, where_to_look
 from twinner.tracking.reasons import StoreUnusable
-from twinner.tracking.store import check_artifacts, check_store, current_experiment
+from twinner.tracking.store import check_store, current_experiment
 from users import PROJECT, free_port, user_environment
 
 URI = "http://ann:secret@127.0.0.1:9"
@@ -44,31 +33,6 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("tracker")
     with mlflow_server(folder, "", "--app-name", "basic-auth", **basic_auth(folder)) as server:
         yield server.port
-
-
-@pytest.fixture(scope="module")
-def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with mariadb(tmp_path_factory.mktemp("mariadb")) as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """Accept connections without ever answering."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
 
 
 @pytest.fixture
@@ -348,70 +312,6 @@ def test_a_run_to_join_that_is_deleted_or_missing_is_refused(tmp_path: Path, mon
     assert told in refused(uri, monkeypatch, BadInput)
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     assert f"MLFLOW_RUN_ID={'0' * 32}: there is no such run in sqlite:///" in refused(uri, monkeypatch, BadInput)
-
-
-def test_a_folder_for_artifacts_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    mlflow.MlflowClient().create_experiment("e", artifact_location=f"{tmp_path.as_uri()}/file/artifacts")
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "e")
-    told = refused(f"sqlite:///{tmp_path}/mlflow.db", monkeypatch, BadInput)
-    assert told.startswith(f"the artifact store {tmp_path.as_uri()}/file/artifacts can't be used (")
-
-
-def s3_refused(uri: str) -> str:
-    with pytest.raises(BadInput) as caught:
-        check_artifacts(uri)
-    return str(caught.value)
-
-
-def test_s3_is_checked_by_writing_and_nothing_is_left_there(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3.access.items():
-        monkeypatch.setenv(name, value)
-    check_artifacts(f"s3://{s3.bucket}/some/experiment")
-    assert [path for path in (s3.objects / s3.bucket).rglob("*") if path.is_file()] == []
-    told = s3_refused("s3://none/experiment")
-    assert told.startswith(f"nothing can be written to s3://none/experiment at {s3.endpoint} (NoSuchBucket: ")
-    assert told.endswith("; make the bucket, or correct the artifact location of the experiment")
-    with FaultProxy(s3.port) as proxy:
-        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", proxy.uri)
-        proxy.answer(403, "PUT")  # as a bucket does that is read-only
-        assert "nothing can be written to s3://twinner/e at " in s3_refused("s3://twinner/e")
-
-
-def test_s3_credentials_that_are_wrong_or_missing_are_told(
-    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (s3.access | {"AWS_SECRET_ACCESS_KEY": "not-this-one", "HOME": str(tmp_path)}).items():
-        monkeypatch.setenv(name, value)
-    told = s3_refused(f"s3://{s3.bucket}/e")
-    assert "SignatureDoesNotMatch" in told
-    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "there are no S3 credentials for s3://twinner/e at " in s3_refused("s3://twinner/e")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert "there are no S3 credentials for s3://twinner/e at " in s3_refused("s3://twinner/e")
-
-
-def test_an_s3_endpoint_that_does_not_answer_is_given_up_soon(
-    s3: S3Server, silent_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for port in (free_port(), silent_port):
-        for name, value in (s3.access | {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
-            monkeypatch.setenv(name, value)
-        began = time.monotonic()
-        told = s3_refused("s3://twinner/e")
-        assert f"the artifact store s3://twinner/e at http://127.0.0.1:{port} does not answer (" in told
-        assert time.monotonic() - began < 30
-
-
-def test_a_server_whose_own_artifact_store_fails_is_told(
-    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with mlflow_server(tmp_path / "server", artifacts="s3://none/e", **s3.access) as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        told = refused(server.uri, monkeypatch, BadInput)
-    assert told.startswith("the artifact store mlflow-artifacts:/0 can't be used (")
 
 
 @pytest.mark.parametrize(

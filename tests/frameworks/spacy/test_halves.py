@@ -23,6 +23,7 @@ from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy import loop, trainer
 from twinner.frameworks.spacy.checkpoint import Checkpoint
 from twinner.frameworks.spacy.config import OUR_CONFIG
+from twinner.frameworks.spacy.examples import epoch_seed
 from twinner.frameworks.spacy.loop import TrainingLoop
 from twinner.frameworks.spacy.weights import UNSEEN
 
@@ -83,8 +84,8 @@ def test_the_gradients_of_the_halves_are_those_of_the_whole_batch(
 
 
 def test_each_half_has_its_own_dropout(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, seed = step(corpus, in_halves=True)[0], loop._epoch_seed
-    monkeypatch.setattr(loop, "_epoch_seed", lambda of_run, number: seed(of_run, abs(number)))  # one for both
+    loss = step(corpus, in_halves=True)[0]
+    monkeypatch.setattr(loop, "epoch_seed", lambda seed, number: epoch_seed(seed, abs(number)))  # one for both
     assert step(corpus, in_halves=True)[0] != loss
 
 
@@ -147,7 +148,7 @@ def test_the_second_process_ends_with_a_killed_training(small_corpus: Path, tmp_
     script = textwrap.dedent(f"""
         import multiprocessing, time
         from twinner.corpus import read_corpus
-        from twinner.frameworks.spacy import loop, trainer
+        from twinner.frameworks.spacy import trainer
 
         trainer.HALVED_WORDS = 0
         corpus = read_corpus({str(small_corpus)!r})

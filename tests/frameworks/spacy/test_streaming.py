@@ -11,7 +11,7 @@ from twinner.corpus import Corpus
 from twinner.frameworks.contract import Epoch
 from twinner.frameworks.spacy import trainer
 from twinner.frameworks.spacy.checkpoint import Checkpoint
-from twinner.frameworks.spacy.loop import StreamedExamples
+from twinner.frameworks.spacy.examples import StreamedExamples
 
 from .conftest import curves, ignore, train, trainer_with
 

@@ -44,6 +44,7 @@ def has_shims(nlp: Language) -> bool:
 
 
 def trainable(nlp: Language) -> list[tuple[str, Any]]:
+    """Return the names and components that have weights."""
     return [(name, pipe) for name, pipe in nlp.pipeline if getattr(pipe, "is_trainable", False)]
 
 
@@ -65,4 +66,5 @@ def to_numpy(value: Any) -> NDArray[Any]:
 
 
 def shapes(weights: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each of the arrays that `weights_of` returned, those aside that shrink in training."""
     return {name: array.shape for name, array in weights.items() if not name.endswith(UNSEEN)}
