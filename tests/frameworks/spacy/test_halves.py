@@ -141,7 +141,7 @@ def test_the_death_of_the_second_process_is_told(corpus: Corpus) -> None:
 
     with trainer_with(epochs=3) as training, pytest.raises(Failure) as caught:
         training.train(corpus.train[:60], corpus.dev, kill)
-    assert str(caught.value) == "the second process of the training has ended (status -9)"
+    assert str(caught.value) == "the second process of the training has ended (killed, as when memory runs out)"
 
 
 def test_the_second_process_ends_with_a_killed_training(small_corpus: Path, tmp_path: Path) -> None:

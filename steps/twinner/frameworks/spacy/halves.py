@@ -137,7 +137,9 @@ class Halves:
         if self.rank or self._process is None:
             sys.exit()
         self._process.join(END_WITHIN)
-        raise Failure(f"the second process of the training has ended (status {self._process.exitcode})") from None
+        status = self._process.exitcode
+        cause = "killed, as when memory runs out" if status == -signal.SIGKILL else f"status {status}"
+        raise Failure(f"the second process of the training has ended ({cause})") from None
 
     def _divide(self) -> tuple[list[Key], list[Key]]:
         """Return which arrays each process updates: about as many weights."""
