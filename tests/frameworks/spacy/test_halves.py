@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import closing
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,6 @@ pytestmark = [
 def halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two processes share the updates of every training."""
     monkeypatch.setattr(trainer, "HALVED_WORDS", 0)
-
-
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def step(
@@ -115,7 +112,7 @@ def test_repeats_to_the_digit_on_one_core_and_resumes(
 
     with pytest.raises(KeyboardInterrupt):
         train(corpus, epochs=3, on_epoch=stop_after_two, checkpoint=checkpoint)
-    assert children() == []
+    assert active_children() == []
     best, epochs, predicted = train(corpus, epochs=3, checkpoint=checkpoint)
     assert (best, curves(epochs), predicted) == (whole[0], curves(whole[1])[2:], whole[2])
 
@@ -136,7 +133,7 @@ def test_a_streamed_corpus_repeats(corpus: Corpus, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("halved")
 def test_the_death_of_the_second_process_is_told(corpus: Corpus) -> None:
     def kill(epoch: Epoch) -> None:
-        (second,) = children()
+        (second,) = active_children()
         second.kill()
 
     with trainer_with(epochs=3) as training, pytest.raises(Failure) as caught:
@@ -182,6 +179,6 @@ def test_a_pipeline_that_changes_between_steps_is_trained_by_one_process(corpus:
     callback = '[training.before_update]\n@callbacks = "halves_test.Count.v1"\n'
     config.write_text(f"{OUR_CONFIG.read_text(encoding='utf-8')}\n{callback}", encoding="utf-8")
     with trainer_with(config=str(config), epochs=1) as training:
-        training.train(corpus.train[:30], corpus.dev, lambda _: seen.append(len(children())))
+        training.train(corpus.train[:30], corpus.dev, lambda _: seen.append(len(active_children())))
     assert seen == [*range(len(seen) - 1), 0]
     assert len(seen) > 1
