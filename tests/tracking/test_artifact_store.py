@@ -1,7 +1,6 @@
 """The check at the start of every step, against folders and buckets for artifacts that can't be used."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -9,27 +8,24 @@ import pytest
 from fault_proxy import FaultProxy
 from servers import S3Server, mlflow_server
 from twinner.errors import BadInput
-from twinner.tracking.store import check_artifacts, check_store
+from twinner.tracking.store import check_artifacts
 from users import free_port
 
-
-def refused(check: Callable[[], object]) -> str:
-    with pytest.raises(BadInput) as caught:
-        check()
-    return str(caught.value)
+from .conftest import refused
 
 
 def test_a_folder_for_artifacts_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     mlflow.MlflowClient().create_experiment("e", artifact_location=f"{tmp_path.as_uri()}/file/artifacts")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "e")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    told = refused(check_store)
+    told = refused(f"sqlite:///{tmp_path}/mlflow.db", monkeypatch, BadInput)
     assert told.startswith(f"the artifact store {tmp_path.as_uri()}/file/artifacts can't be used (")
 
 
 def s3_refused(uri: str) -> str:
-    return refused(lambda: check_artifacts(uri))
+    with pytest.raises(BadInput) as caught:
+        check_artifacts(uri)
+    return str(caught.value)
 
 
 def test_s3_is_checked_by_writing_and_nothing_is_left_there(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +74,5 @@ def test_a_server_whose_own_artifact_store_fails_is_told(
 ) -> None:
     with mlflow_server(tmp_path / "server", artifacts="s3://none/e", **s3.access) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        told = refused(check_store)
+        told = refused(server.uri, monkeypatch, BadInput)
     assert told.startswith("the artifact store mlflow-artifacts:/0 can't be used (")

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from servers import PASSWORD, USER, Database, basic_auth, mlflow_server
 from sqlalchemy.engine import make_url
 from twinner.errors import BadInput
 from twinner.tracking.address import failure_reason, link_to_run, where_to_look
-from twinner.tracking.reasons import StoreUnusable
 from twinner.tracking.store import check_store, current_experiment
 from users import PROJECT, free_port, user_environment
+
+from .conftest import refused
 
 URI = "http://ann:secret@127.0.0.1:9"
 AT_ONCE = 8
@@ -39,19 +39,6 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "admin-password-1")
-
-
-def refused(uri: str, monkeypatch: pytest.MonkeyPatch, kind: type[BadInput] = StoreUnusable) -> str:
-    """What the check says of a store; it must say so soon, and without the password."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    began = time.monotonic()
-    with pytest.raises(BadInput) as caught:
-        check_store()
-    assert time.monotonic() - began < 30  # MLflow itself takes minutes
-    assert caught.type is kind
-    told = str(caught.value)
-    assert PASSWORD not in told.replace("secret-key", "")
-    return told
 
 
 def test_failure_reason_masks_the_password_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
