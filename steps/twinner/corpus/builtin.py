@@ -9,6 +9,7 @@ from pathlib import Path
 from twinner.cache import cache_folder
 from twinner.corpus.conll import read_conll
 from twinner.corpus.download import download
+from twinner.corpus.sentence import word_count
 from twinner.errors import BadInput
 from twinner.source_code import PROJECT
 
@@ -82,6 +83,6 @@ def _check_counts(expected: tuple[int, int], file: Path) -> None:
         sentences = read_conll(file).sentences
     except BadInput as error:
         raise ValueError(f"it can't be read: {error.redacted}") from error
-    found = len(sentences), sum(len(sentence.tokens) for sentence in sentences)
+    found = len(sentences), word_count(sentences)
     if found != expected:
         raise ValueError(f"it has {found[0]} sentences and {found[1]} tokens, not {expected[0]} and {expected[1]}")

@@ -59,6 +59,11 @@ def entities_of(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
         yield start, position + 1, label
 
 
+def word_count(sentences: Iterable[Sentence]) -> int:
+    """Return the number of tokens of all sentences."""
+    return sum(len(sentence.tokens) for sentence in sentences)
+
+
 def digest(*parts: Iterable[Sentence]) -> str:
     """Digest the tokens and tags of splits, in order: 16 hexadecimal digits of a SHA-256."""
     sha = hashlib.sha256()

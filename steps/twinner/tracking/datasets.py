@@ -8,7 +8,7 @@ from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
-from twinner.corpus import Corpus, Sentence, digest
+from twinner.corpus import Corpus, Sentence, digest, word_count
 from twinner.secrets import mask_secrets
 
 SCHEMA = Schema(
@@ -32,7 +32,7 @@ class SplitDataset(MetaDataset):
         """The number of sentences, tokens and entities."""
         return {
             "sentences": len(self._sentences),
-            "tokens": sum(len(sentence.tokens) for sentence in self._sentences),
+            "tokens": word_count(self._sentences),
             "entities": sum(len(sentence.entities) for sentence in self._sentences),
         }
 

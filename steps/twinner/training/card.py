@@ -6,7 +6,7 @@ from typing import Any
 
 from prettytable import PrettyTable, TableStyle
 
-from twinner.corpus import Corpus, Sentence
+from twinner.corpus import Corpus, Sentence, word_count
 from twinner.evaluation import Evaluation
 from twinner.evaluation.scores import sentence_counts
 from twinner.evaluation.significance import f1_interval
@@ -97,7 +97,7 @@ def _splits(corpus: Corpus, train: Sequence[Sentence]) -> dict[str, Sequence[Sen
 
 
 def _size(sentences: Sequence[Sentence]) -> str:
-    words = sum(len(sentence.tokens) for sentence in sentences)
+    words = word_count(sentences)
     entities = sum(len(sentence.entities) for sentence in sentences)
     return f"{len(sentences)} sentences, {words} words, {entities} entities"
 

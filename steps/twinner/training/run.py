@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from twinner import serving
-from twinner.corpus import Corpus, Sentence
+from twinner.corpus import Corpus, Sentence, word_count
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.machine import describe_machine, installed_packages
@@ -77,11 +77,12 @@ def train_and_track(
                 run.journal.add("trained", best_epoch)
             with phase("infer"):
                 dev_scores = _dev_scores(trainer, corpus, epochs[best_epoch - 1], run)
+                update_seconds = sum(epoch.update_seconds for epoch in epochs)
                 metrics = {
                     **{f"best_{name}": dev_scores[name] for name in ("dev_precision", "dev_recall", "dev_f1")},
                     "best_epoch": float(best_epoch),
                     "training_time": training_time,
-                    "train_words_per_second": _words(train) * len(epochs) / sum(each.update_seconds for each in epochs),
+                    "train_words_per_second": len(epochs) * word_count(train) / update_seconds,
                     "peak_memory_mb": memory.megabytes,
                 }
                 if current_trial():
@@ -96,7 +97,7 @@ def train_and_track(
             metrics |= {
                 **evaluation.metrics,
                 "test_time": test_time,
-                "test_words_per_second": _words(corpus.test) / test_time,
+                "test_words_per_second": word_count(corpus.test) / test_time,
                 "test/tokenized_otherwise": tokenized_otherwise,
                 "test/seen_in_train": corpus.test_seen_in_train,
                 "peak_memory_mb": memory.megabytes,
@@ -184,10 +185,6 @@ def _evaluate(
         )
         pairs = zip(corpus.test, pipeline_tokens.result(), strict=True)
         return evaluation, sum(sentence.tokens != tokens for sentence, tokens in pairs) / len(corpus.test)
-
-
-def _words(sentences: Sequence[Sentence]) -> int:
-    return sum(len(sentence.tokens) for sentence in sentences)
 
 
 def _print_sample(corpus: Corpus, train: Sequence[Sentence]) -> None:

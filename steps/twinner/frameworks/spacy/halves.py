@@ -134,8 +134,9 @@ class Halves:
             self._end_without_other()
 
     def _end_without_other(self) -> None:
-        if self.rank or self._process is None:
+        if self.rank:
             sys.exit()
+        assert self._process is not None  # it is started before the first message
         self._process.join(END_WITHIN)
         status = self._process.exitcode
         cause = "killed, as when memory runs out" if status == -signal.SIGKILL else f"status {status}"

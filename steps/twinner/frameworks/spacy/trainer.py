@@ -16,8 +16,9 @@ from spacy.training.initialize import init_nlp
 from spacy.vocab import Vocab
 from thinc.api import fix_random_seed
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from twinner.corpus import Sentence
+from twinner.corpus import Sentence, word_count
 from twinner.encoders.embedding_cache import Embeddings, open_cache
 from twinner.encoders.find import find_encoder
 from twinner.encoders.run import ARCHITECTURES
@@ -37,7 +38,7 @@ from twinner.frameworks.spacy.weights import has_shims, set_weights, weights_of
 from twinner.temporary import remove_folder, temporary_folder
 
 DATA = "data/spacy"  # the logged corpora, relative to the logged config
-HALVED_WORDS = 100_000  # training words from which two processes share each update: more than a few fill a batch
+HALVED_WORDS = 100_000  # training words from which two processes share each update: a smaller corpus gains little
 STREAMED_WORDS = 1_000_000  # training words beyond which they are read anew each epoch; they take about 1 kB each
 PART = 2500  # sentences in a file of a corpus that is read anew
 
@@ -130,13 +131,13 @@ class SpacyTrainer:
             nlp.config["paths"]["vectors"] = nlp.config["initialize"]["vectors"] = PACKAGE
         labels = {label for sentence in train for _, _, label in sentence.entities}
         _check_labels(nlp, labels)
-        large = _words(train) >= HALVED_WORDS
+        large = word_count(train) >= HALVED_WORDS
         with (
             self._known_vectors(nlp, (*train, *dev)),
             closing(TrainingLoop(nlp, self._seed, dev, self.predict, parts, in_halves=large)) as loop,
         ):
             if loop.in_halves:
-                print(f"{HALVED_WORDS:,} training words or more: two processes share each update")
+                tqdm.write(f"{HALVED_WORDS:,} training words or more: two processes share each update")
             return self._run_epochs(nlp, loop, labels, dev, on_epoch)
 
     def _run_epochs(
@@ -252,12 +253,12 @@ class SpacyTrainer:
     def _write_corpora(self, train: Sequence[Sentence], dev: Sequence[Sentence]) -> list[Path]:
         """Write both in spaCy's format; return the parts of train if it is to be read anew each epoch."""
         write_corpus(dev, self._corpora["dev"])
-        words = _words(train)
+        words = word_count(train)
         if words <= STREAMED_WORDS or self._config["corpora"]["train"].get("limit"):
             write_corpus(train, self._corpora["train"])
             return []
         self.training_data = "disk"
-        print(f"{words:,} training words are more than {STREAMED_WORDS:,}: read from disk again in each epoch")
+        tqdm.write(f"{words:,} training words are more than {STREAMED_WORDS:,}: read from disk again in each epoch")
         folder = self._corpora["train"] = self._work / "train"
         self._config["paths"]["train"] = str(folder)
         folder.mkdir()
@@ -279,10 +280,6 @@ def write_corpus(sentences: Sequence[Sentence], file: Path) -> None:
     vocab = Vocab()
     docs = (Doc(vocab, words=s.tokens, ents=s.tags) for s in sentences)
     DocBin(docs=docs).to_disk(file)
-
-
-def _words(sentences: Sequence[Sentence]) -> int:
-    return sum(len(sentence.tokens) for sentence in sentences)
 
 
 def _without_folders(nlp: Language, *folders: Path | str) -> str:

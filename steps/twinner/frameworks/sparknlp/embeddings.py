@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sparknlp.annotator import Word2VecApproach, Word2VecModel
 
-from twinner.corpus import Sentence
+from twinner.corpus import Sentence, word_count
 from twinner.encoders.embedding_cache import EmbeddingCache, Embeddings, digest_of
 from twinner.encoders.export import (
     MAX_PIECES,
@@ -134,7 +134,7 @@ class Embedder:
     def _embedded_folder(self, sentences: Sequence[Sentence]) -> Path:
         content = [(sentence.text, sentence.tokens, sentence.tags, sentence.starts) for sentence in sentences]
         key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest, BATCH, PART, batches.DOCUMENT_SIZE, content)
-        size = 4 * self.dimension * sum(len(sentence.tokens) for sentence in sentences)
+        size = 4 * self.dimension * word_count(sentences)
         return self._embeddings.get(key, lambda folder: self._embed(sentences, folder), size) / "rows"
 
     def _train_word2vec(self, train: Sequence[Sentence], folder: Path) -> None:

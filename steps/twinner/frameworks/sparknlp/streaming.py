@@ -15,8 +15,9 @@ from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import DataFrame, SparkSession
 from sparknlp.annotator import NerDLApproach, NerDLModel
+from tqdm import tqdm
 
-from twinner.corpus import Sentence
+from twinner.corpus import Sentence, word_count
 from twinner.errors import BadInput
 
 NUMBER = 24  # bytes of a vector's number in a collected row
@@ -33,7 +34,7 @@ def seed_scala(spark: SparkSession, seed: int) -> None:
 
 def rows_memory(sentences: Iterable[Sentence], dimension: int) -> int:
     """Return the bytes of Java's memory that the embedded rows of sentences take when they are collected."""
-    return sum(len(sentence.tokens) for sentence in sentences) * (dimension * NUMBER + TOKEN)
+    return word_count(sentences) * (dimension * NUMBER + TOKEN)
 
 
 def does_not_fit_in_memory(spark: SparkSession, sentences: Iterable[Sentence], dimension: int) -> bool:
@@ -52,7 +53,7 @@ def does_not_fit_in_memory(spark: SparkSession, sentences: Iterable[Sentence], d
             " too little even to read them from disk in parts",
             "give driver_memory=2g or more, or train on less",
         )
-    print(
+    tqdm.write(
         f"the embedded sentences would take {wanted / 1e9:.1f} GB of Java's {heap / 1e9:.1f} GB of memory:"
         " read from disk again in each epoch"
     )
