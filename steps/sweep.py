@@ -7,6 +7,8 @@ from twinner import cli
 from twinner.parameters import check_parameters
 
 if TYPE_CHECKING:
+    from twinner.sweep.plan import Plan
+    from twinner.sweep.pool import Pool
     from twinner.sweep.study import Outcome
 
 
@@ -42,10 +44,9 @@ def sweep(
     check_parameters(given)
 
     from twinner.sweep.plan import make_plan
-    from twinner.sweep.pool import start_pool
 
     plan = make_plan(**given, settings=settings)
-    with start_pool(plan) as pool:  # its processes import what they need while this one does so, too
+    with _start_pool(plan) as pool:  # its processes import what they need while this one does so, too
         from twinner.sweep.study import Sweep
         from twinner.sweep.summary import summarize, trials_csv
         from twinner.tracking.opening import child_of
@@ -66,6 +67,16 @@ def sweep(
             with child_of(run.run_id):
                 report(sweep=plan.name, metric=objective)
     return outcome
+
+
+def _start_pool(plan: "Plan") -> "Pool":
+    if plan.spark_master:
+        from twinner.sweep.cluster import ClusterPool
+
+        return ClusterPool(plan)
+    from twinner.sweep.local import LocalPool
+
+    return LocalPool(plan)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from twinner.machine import ENVIRONMENT, PROCESSOR, describe_machine, difference
 def test_kernels_threads_and_versions_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     with threadpool_limits(1, user_api="blas"):
-        machine = describe_machine()
+        machine = describe_machine(training_processes=2)
     assert machine[PROCESSOR]["BLAS"].endswith(", 1 threads")
     assert machine[PROCESSOR]["OPENBLAS_CORETYPE"] == "Haswell"
+    assert machine[PROCESSOR]["training processes"] == "2"
     assert machine[ENVIRONMENT]["numpy"] == np.__version__
     assert machine[ENVIRONMENT]["BLAS"].startswith("openblas 0.")
     assert json.loads(json.dumps(machine)) == machine

@@ -21,6 +21,7 @@ from twinner.frameworks.contract import Epoch, Prediction
 class GazetteerTrainer:
     framework = "gazetteer"
     training_data = "memory"
+    processes = 1
     versions = {"spacy": spacy.__version__}
     save_options = {}
     requirements = ()

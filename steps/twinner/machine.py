@@ -24,12 +24,12 @@ SETTINGS = (  # environment variables that choose kernels or threads
 )
 
 
-def describe_machine() -> dict[str, dict[str, str]]:
+def describe_machine(training_processes: int) -> dict[str, dict[str, str]]:
     """Describe this machine and process, by the cause that a difference would be.
 
     `processor`: what it is, the instruction sets that it has (TensorFlow and ONNX Runtime use what they find), the
     kernels that OpenBLAS and NumPy have chosen, threads, and the settings of these. `environment`: versions. A library
-    may limit threads for a while: seen is what holds at the time of the call.
+    may limit threads for a while: seen is what holds at the time of the call. training_processes: of the training.
     """
     host = archspec.cpu.host()
     blas = [tuple(map(library.get, _BLAS)) for library in threadpool_info() if library["user_api"] == "blas"]
@@ -40,6 +40,7 @@ def describe_machine() -> dict[str, dict[str, str]]:
             "level": host.generic.name,
             "instruction sets": " ".join(sorted(host.features)),
             "processors": str(_processors()),
+            "training processes": str(training_processes),
             "BLAS": "; ".join(dict.fromkeys(f"{kernel}, {threads} threads" for _, _, kernel, threads in blas)),
             "NumPy": " ".join(numpy_features()),
             **{name: os.environ[name] for name in SETTINGS if os.environ.get(name)},

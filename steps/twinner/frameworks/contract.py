@@ -47,6 +47,7 @@ class Trainer(Protocol):
 
     framework: str  # its key in `FRAMEWORKS`, and the value of the tag twinner.framework
     training_data: str  # where `train` keeps its examples, `memory` or `disk`; logged as a param
+    processes: int  # how many share the updates of `train`; known once its first epoch has ended
 
     @property
     def versions(self) -> Mapping[str, str]:

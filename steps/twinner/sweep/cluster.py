@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, wait
 from typing import Any
@@ -120,9 +121,7 @@ class ClusterPool(Pool):
         trial = Trial(lambda _: True)
         with as_trial(trial):
             read_corpus_of(plan.settings)
-        computing = {name: os.environ[name] for name in os.environ if name.startswith(COMPUTING)}
-        environment = computing | tracking_environment()
-        self._setup = Setup(plan.step, plan.settings, environment, trial.corpora)
+        self._setup = Setup(plan.step, plan.settings, _environment(), trial.corpora)
         self._workers: list[RemoteWorker] = []
         self._here: LocalWorker | None = None
         self._folder = temporary_folder("sweep")
@@ -131,13 +130,11 @@ class ClusterPool(Pool):
         self._had_workers = False
         attempts = f"spark.task.maxFailures={ATTEMPTS} {plan.spark_conf}"
         self._spark = spark_session(plan.spark_master, spark_conf=attempts, spark_nlp=False)
+        self._spark.sparkContext.addArchive(f"{archive_code(self._folder)}#{CODE}")
         key = secrets.token_bytes(32)
         self._listener = Listener((own_address(plan.spark_master), 0), backlog=plan.jobs, authkey=key)
-        threading.Thread(target=self._accept, daemon=True).start()
-        self._spark.sparkContext.addArchive(f"{archive_code(self._folder)}#{CODE}")
-        task = _task(self._listener.address, key)
-        self._job = threading.Thread(target=self._run_job, args=(task,), daemon=True)
-        self._job.start()
+        for background in (self._accept, partial(self._run_job, key)):
+            threading.Thread(target=background, daemon=True).start()
 
     def idle(self, busy: Container[Worker]) -> Worker | None:
         """Return a worker that has connected, and that is idle."""
@@ -201,10 +198,10 @@ class ClusterPool(Pool):
                 return  # closed
             self._workers.append(RemoteWorker(connection))
 
-    def _run_job(self, task: Callable[[Iterable[int]], list[int]]) -> None:
+    def _run_job(self, key: bytes) -> None:
+        tasks = self._spark.sparkContext.parallelize(range(self._plan.jobs), self._plan.jobs)
         try:
-            tasks = range(self._plan.jobs)
-            self._spark.sparkContext.parallelize(tasks, len(tasks)).mapPartitions(task).collect()
+            tasks.mapPartitions(_task(self._listener.address, key)).collect()
         except Exception as error:  # py4j and pyspark raise many types, also when the session is stopped
             self._error = error
 
@@ -252,6 +249,12 @@ def _relay(sweep: Connection, worker: LocalWorker) -> None:
                 remove_folder(cache_folder("checkpoints") / run_id)
             case message:
                 worker.connection.send(message)
+
+
+def _environment() -> dict[str, str]:
+    """The variables that a worker needs."""
+    computing = {name: value for name, value in os.environ.items() if name.startswith(COMPUTING)}
+    return computing | tracking_environment()
 
 
 def _task(address: tuple[str, int], key: bytes) -> Callable[[Iterable[int]], list[int]]:

@@ -134,7 +134,7 @@ def _train(
 
         def on_epoch(epoch: Epoch) -> None:
             if len(done) == len(finished):  # only now have all libraries chosen their kernels and threads
-                run.log_machine(describe_machine())
+                run.log_machine(describe_machine(trainer.processes))
             done.append(epoch)
             run.log_epoch(epoch)
             score = "dev_f1" if "dev_f1" in epoch.scores else "dev_token_f1"

@@ -55,6 +55,7 @@ class SpacyTrainer:
 
     framework = "spacy"
     training_data = "memory"
+    processes = 1
     save_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -137,6 +138,7 @@ class SpacyTrainer:
             closing(TrainingLoop(nlp, self._seed, dev, self.predict, parts, in_halves=large)) as loop,
         ):
             if loop.in_halves:
+                self.processes = 2
                 tqdm.write(f"{HALVED_WORDS:,} training words or more: two processes share each update")
             return self._run_epochs(nlp, loop, labels, dev, on_epoch)
 

@@ -76,6 +76,7 @@ class SparkNlpTrainer:
 
     framework = "sparknlp"
     training_data = "memory"
+    processes = 1
 
     def __init__(
         self,
