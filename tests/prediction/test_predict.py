@@ -292,8 +292,8 @@ def test_a_killed_prediction_goes_on_with_what_is_missing(model: str, tmp_path: 
     assert other.returncode == 2
     assert "holds an unfinished job with different text_column: text, not body;" in other.stderr
 
-    other_spelling = [*command, "--input", "texts.txt"]
-    done = subprocess.run(other_spelling, cwd=tmp_path, capture_output=True, text=True, check=True)
+    other_spelling = [*command, "--input", "../texts.txt"]
+    done = subprocess.run(other_spelling, cwd=output, capture_output=True, text=True, check=True)
     assert re.search(r"^Going on: [\d,]+ of 20,000 texts are predicted already\.$", done.stdout, re.MULTILINE)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert list(found(output)["text"]) == lines

@@ -30,7 +30,8 @@ def is_remote(address: str) -> bool:
 
 def local_path(address: str) -> Path:
     """Return the absolute path that an address of this machine names, with or without `file://` or `~`."""
-    return Path(os.path.expanduser(address.removeprefix("file://"))).absolute()
+    path = Path(os.path.expanduser(address.removeprefix("file://"))).absolute()
+    return path.resolve() if ".." in path.parts else path  # one spelling for each file, or jobs would not know theirs
 
 
 def is_on_s3(address: str) -> bool:

@@ -131,13 +131,14 @@ def test_a_streamed_corpus_repeats(corpus: Corpus, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("halved")
-def test_the_death_of_the_second_process_is_told(corpus: Corpus) -> None:
+def test_the_death_of_the_second_process_is_told(corpus: Corpus, checkpoint: Checkpoint) -> None:
     def kill(epoch: Epoch) -> None:
         (second,) = active_children()
         second.kill()
 
-    with trainer_with(epochs=3) as training, pytest.raises(Failure) as caught:
+    with trainer_with(epochs=3, checkpoint=checkpoint) as training, pytest.raises(Failure) as caught:
         training.train(corpus.train[:60], corpus.dev, kill)
+    assert caught.value.__notes__ == ["resume=a-run goes on after the last whole epoch"]
     assert str(caught.value) == "the second process of the training has ended (killed, as when memory runs out)"
 
 

@@ -87,6 +87,11 @@ class Checkpoint:
             self._lock_file.unlink(missing_ok=True)
             self._lock.release()
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether there is a state to resume from."""
+        return self._state.exists()
+
     def save(self, state: State) -> None:
         """Replace the saved state atomically: after a crash at any moment, the old or the new one is there whole."""
         epochs = [vars(epoch) | {"scores": dict(epoch.scores)} for epoch in state.epochs]

@@ -23,7 +23,7 @@ from twinner.encoders.embedding_cache import Embeddings, open_cache
 from twinner.encoders.find import find_encoder
 from twinner.encoders.run import ARCHITECTURES
 from twinner.encoders.vector_file import vector_file
-from twinner.errors import BadInput
+from twinner.errors import BadInput, Failure
 from twinner.evaluation.scores import dev_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.spacy.checkpoint import Checkpoint, State
@@ -140,7 +140,12 @@ class SpacyTrainer:
             if loop.in_halves:
                 self.processes = 2
                 tqdm.write(f"{HALVED_WORDS:,} training words or more: two processes share each update")
-            return self._run_epochs(nlp, loop, labels, dev, on_epoch)
+            try:
+                return self._run_epochs(nlp, loop, labels, dev, on_epoch)
+            except (Failure, KeyboardInterrupt) as end:
+                if self._checkpoint and self._checkpoint.is_saved:
+                    end.add_note(f"resume={self._checkpoint.run_id} goes on after the last whole epoch")
+                raise
 
     def _run_epochs(
         self,
