@@ -13,6 +13,8 @@ from twinner.tracking.run import Run
 
 Sentence = tuple[str, str, str]
 
+EVIL = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'  # as a name
+
 LOSSES = {"spacy": (900.0, 400.0, 250.0), "sparknlp": (30.0, 12.0, 8.0)}
 
 
