@@ -63,7 +63,7 @@ def sparknlp_train(
     if resume:
         settings = resumed_settings(sparknlp_train, settings)
         finished = finished_training(resume)
-    session = _session(settings)
+    session = sparknlp_session(settings)
     with start_session_early(*session.values()):  # while the corpus is read
         return train_and_track(
             "sparknlp_train",
@@ -83,26 +83,29 @@ def shared(settings: Mapping[str, Any]) -> Iterator[None]:
     """Keep one Spark session for all trainings in the block; settings: of any of them."""
     from twinner.spark.session import spark_session, stop_session
 
-    spark_session(*_session(settings).values())
+    spark_session(*sparknlp_session(settings).values())
     try:
         yield
     finally:
         stop_session()
 
 
-def _session(settings: Mapping[str, Any]) -> dict[str, Any]:
+def sparknlp_session(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the Spark session of a training."""
     from twinner.spark.settings import optimized
 
     session = {name: settings[name] for name in SESSION_SETTINGS}
-    if not _is_small(settings["corpus"]):
+    if not all(_is_small(place) for place in (settings["corpus"], settings["test"]) if place):
         session["spark_conf"] = optimized(session["spark_conf"])
     return session
 
 
 def _is_small(corpus: str) -> bool:
-    file = Path(corpus)
-    return corpus == "demo" or (file.is_file() and file.stat().st_size < SMALL)
+    if corpus == "demo":
+        return True
+    place = Path(corpus)
+    files = place.iterdir() if place.is_dir() else [place]
+    return 0 < sum(file.stat().st_size for file in files if file.is_file()) < SMALL
 
 
 if __name__ == "__main__":
