@@ -55,6 +55,7 @@ def spark_cluster(tmp_path: Path) -> Iterator[SparkCluster]:
             own_environment = environment | {
                 "SPARK_LOCAL_DIRS": str(tmp_path / f"local-{number}"),
                 "TWINNER_CACHE": str(tmp_path / f"{number}"),
+                "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1",  # a daemon ends before optimized code has paid off
             }
             process = subprocess.Popen(
                 list(map(str, command)), env=own_environment, stdout=log, stderr=log, start_new_session=True

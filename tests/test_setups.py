@@ -101,7 +101,7 @@ def database_server(folder: Path, server: Database) -> Iterator[Setup]:
     auth = basic_auth(folder, admin["MLFLOW_TRACKING_PASSWORD"])
     with mlflow_server(folder / "server", server.uri(), "--app-name", "basic-auth", **auth) as tracker:
         kept = folder / "server/artifacts"
-        yield Setup(folder, tracker.uri, ("spacy", "sparknlp"), "mlflow-artifacts:/", kept, admin)
+        yield Setup(folder, tracker.uri, ("spacy",), "mlflow-artifacts:/", kept, admin)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def s3_served(folder: Path, server: Database, s3: S3Server) -> Iterator[Setup]:
     store = server.new_database("s3_served")
     with mlflow_server(folder / "server", store, artifacts=destination, **s3.access) as tracker:
         kept = s3.objects / s3.bucket / "served"
-        yield Setup(folder, tracker.uri, ("spacy",), "mlflow-artifacts:/", kept, {})
+        yield Setup(folder, tracker.uri, ("spacy", "sparknlp"), "mlflow-artifacts:/", kept, {})
 
 
 SETUPS: dict[str, Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Setup]]] = {

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -134,11 +135,21 @@ def test_trials_that_fail_alike_end_the_sweep(small_corpus: Path, tmp_path: Path
     assert "3 trials failed alike" in sweep.data.tags["twinner.error"]
 
 
-def test_a_hopeless_trial_is_pruned_and_a_grid_is_complete(small_corpus: Path) -> None:
+def test_a_hopeless_trial_is_pruned_a_grid_is_complete_and_a_terminal_shows_the_table(
+    small_corpus: Path, tmp_path: Path
+) -> None:
     # Learning rates that are hopeless come last in the grid.
     rates = "lr=0.01,0.008,0.006,0.004,1e-7"
-    output = run(*command(small_corpus, "--sampler", "grid", "--jobs", "1", "--epochs", "5", space=rates))
-    assert "5 trials of spacy_train: 4 finished, 1 pruned." in output
+    line = shlex.join(command(small_corpus, "--sampler", "grid", "--jobs", "1", "--epochs", "5", space=rates))
+    screen = tmp_path / "screen"
+    environment = os.environ | {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color"}
+    done = subprocess.run(["script", "-qec", line, str(screen)], capture_output=True, env=environment)
+    assert done.returncode == 0, done.stdout
+    shown = screen.read_text(encoding="utf-8", errors="replace")
+    assert "sweep first: 5 of 5 trials" in shown
+    assert "1e-07" in shown
+    assert "best" in shown
+    assert "5 trials of spacy_train: 4 finished, 1 pruned." in shown
     [pruned] = runs("spacy_train", "status = 'KILLED'")
     assert pruned.data.params["lr"] == "1e-07"
     assert pruned.data.tags["twinner.pruned"] == "2"
@@ -167,15 +178,3 @@ def test_spark_nlp_keeps_its_session_until_a_trial_is_pruned(
     [winner] = [one for one in trainings if "test_f1" in one.data.metrics]
     assert winner.data.metrics["best_dev_f1"] == max(one.data.metrics["best_dev_f1"] for one in trainings)
     assert {one.data.tags["twinner.tested"] for one in trainings} == {"no", "yes"}
-
-
-def test_the_table_shows_on_a_terminal(small_corpus: Path, tmp_path: Path) -> None:
-    screen = tmp_path / "screen"
-    line = " ".join(map(repr, command(small_corpus, "--trials", "2")))
-    environment = os.environ | {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color"}
-    done = subprocess.run(["script", "-qec", line, str(screen)], capture_output=True, env=environment)
-    assert done.returncode == 0, done.stdout
-    shown = screen.read_text(encoding="utf-8", errors="replace")
-    assert "sweep first: 2 of 2 trials" in shown
-    assert "drop_rate" in shown
-    assert "best" in shown

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).parents[3]
 @pytest.mark.slow
 def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
     spark_cluster: SparkCluster,  # noqa: F811
+    small_corpus: Path,
     tmp_path: Path,
     spark_cache: Path,  # noqa: F811
 ) -> None:
@@ -28,13 +29,16 @@ def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
         spark_cache / "jars", cache / "jars", copy_function=os.link if _same_disk(spark_cache, cache) else shutil.copy2
     )
     client = mlflow.MlflowClient(f"sqlite:///{driver / 'mlflow.db'}")
-    settings = ["--spark-master", spark_cluster.master, "--limit", "150", "--epochs", "3", "--driver-memory", "2g"]
+    shutil.copytree(small_corpus, driver / "corpus")
+    tokens = (small_corpus / "test.conll").read_text(encoding="utf-8").count("\t")
+    settings = ["--spark-master", spark_cluster.master, "--corpus", "corpus", "--epochs", "3", "--driver-memory", "2g"]
+    settings += ["--spark-conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1"]  # for a short training
     train(settings, driver)
     (run,) = client.search_runs(["0"])
     assert run.info.status == "FINISHED"
     assert {"test_f1", "dev_f1", "best_epoch"} <= run.data.metrics.keys()
     inference = pq.read_table(client.download_artifacts(run.info.run_id, "inference.parquet", str(tmp_path)))
-    assert inference.num_rows == 6094
+    assert inference.num_rows == tokens
     assert set(inference["confidence"].to_pylist()) != {0.0}
     assert run.outputs is not None
     assert client.get_logged_model(run.outputs.model_outputs[0].model_id).status == "READY"
