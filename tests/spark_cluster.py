@@ -19,6 +19,9 @@ SPARK = Path(pyspark.__file__).parent
 # In its own mount namespace a process sees an empty folder where others see files.
 HIDE = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
 
+FAST_START = "-XX:TieredStopAtLevel=1"  # of a Java that ends before optimized code has paid off
+SHORT_LIVED = f"spark.executor.extraJavaOptions={FAST_START}"
+
 
 @dataclass(frozen=True)
 class SparkCluster:
@@ -55,7 +58,7 @@ def spark_cluster(tmp_path: Path) -> Iterator[SparkCluster]:
             own_environment = environment | {
                 "SPARK_LOCAL_DIRS": str(tmp_path / f"local-{number}"),
                 "TWINNER_CACHE": str(tmp_path / f"{number}"),
-                "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1",  # a daemon ends before optimized code has paid off
+                "SPARK_DAEMON_JAVA_OPTS": FAST_START,
             }
             process = subprocess.Popen(
                 list(map(str, command)), env=own_environment, stdout=log, stderr=log, start_new_session=True

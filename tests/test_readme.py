@@ -1,8 +1,8 @@
 """Check the README and docs/: the commands run, the tables match MLproject, the links resolve.
 
 Every command in an `sh` block is one test; they run in the README's order in one copy of the project. The commands are
-shortened: one epoch, few sentences, the current environment, and a small corpus instead of the reader's own. NOT_RUN
-lists the commands that cannot run here, with the reason.
+shortened: one epoch, few sentences of a small corpus, and the current environment. NOT_RUN lists the commands that
+cannot run here, with the reason.
 """
 
 import json
@@ -100,13 +100,15 @@ def _shorten_mlflow_run(command: str, corpus: Path) -> str:
     command = re.sub(r"(?<=mlflow run )\S*(://|git@)\S*", ".", command)
     command = re.sub(r"\s--env-manager[ =]\S+", "", command) + " --env-manager local"
     command = re.sub(r"\btrials=\d+", "trials=2", command)
-    trains = re.search(r"-e (\w+_train|sweep)\b", command)
-    if (trains or " -e " not in command) and "epochs=" not in command:
-        command += " -P epochs=1"
-    if " -e " not in command and "corpus=" not in command:  # main takes no limit
-        command += f" -P corpus='{corpus}'"
-    if trains and "limit=" not in command:
-        command += " -P limit=50"
+    command = re.sub(r"\bepochs=\d+", "epochs=1", command)
+    steps = re.search(r"-e (\w+)", command)
+    if steps is None or re.search(r"_train|sweep", steps[1]):
+        if "epochs=" not in command:
+            command += " -P epochs=1"
+        if "corpus=" not in command:
+            command += f" -P corpus='{corpus}'"
+        if steps and "limit=" not in command:  # main takes none
+            command += " -P limit=50"
     return command
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from predict import predict
 from pyspark.sql import SparkSession
-from spark_cluster import SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
+from spark_cluster import SHORT_LIVED, SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
 from sparknlp_train import sparknlp_train
 from users import wait_until  # type: ignore[import-not-found]
 
@@ -29,6 +29,7 @@ def start(cluster: SparkCluster, model: Path, cache: Path, rows: int) -> "subpro
         lines = [*(json.dumps(row) for row in texts), "broken"]
         (driver / "texts" / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     given = ["--model", "model", "--input", "texts", "--output", "found", "--spark-master", cluster.master]
+    given += ["--spark-conf", SHORT_LIVED]
     return subprocess.Popen(
         [sys.executable, "-s", str(STEP), *given],
         cwd=driver,

@@ -14,7 +14,7 @@ import pytest
 from mlflow.entities import Run
 from servers import MlflowServer, mlflow_server  # type: ignore[import-not-found]
 from spacy_train import spacy_train
-from spark_cluster import SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
+from spark_cluster import SHORT_LIVED, SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
 from twinner.source_code import code_digest
 from users import wait_until  # type: ignore[import-not-found]
 
@@ -32,7 +32,7 @@ def start(cluster: SparkCluster, corpus: Path, *more: str) -> "subprocess.Popen[
     shutil.copytree(corpus, cluster.driver / "corpus")
     environment = os.environ | {"TWINNER_CACHE": str(cluster.driver / "cache"), "TMPDIR": str(cluster.driver)}
     given = ["--corpus", str(cluster.driver / "corpus"), "--spark-master", cluster.master, "--name", "spread"]
-    space = ["--space", "drop_rate=0.1:0.5 lr=2e-3:1e-2:log", "--batch-size", "100"]
+    space = ["--space", "drop_rate=0.1:0.5 lr=2e-3:1e-2:log", "--batch-size", "100", "--spark-conf", SHORT_LIVED]
     return subprocess.Popen(
         [sys.executable, "-s", str(STEP), *given, *space, *more],
         cwd=cluster.driver,

@@ -10,7 +10,7 @@ import mlflow
 import pyarrow.parquet as pq
 import pytest
 from spark_cache import spark_cache  # type: ignore[import-not-found]  # noqa: F401
-from spark_cluster import SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
+from spark_cluster import SHORT_LIVED, SparkCluster, spark_cluster  # type: ignore[import-not-found]  # noqa: F401
 
 PROJECT = Path(__file__).parents[3]
 
@@ -32,7 +32,7 @@ def test_trains_on_a_cluster_that_shares_no_files_with_the_driver(
     shutil.copytree(small_corpus, driver / "corpus")
     tokens = (small_corpus / "test.conll").read_text(encoding="utf-8").count("\t")
     settings = ["--spark-master", spark_cluster.master, "--corpus", "corpus", "--epochs", "3", "--driver-memory", "2g"]
-    settings += ["--spark-conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1"]  # for a short training
+    settings += ["--spark-conf", SHORT_LIVED]
     train(settings, driver)
     (run,) = client.search_runs(["0"])
     assert run.info.status == "FINISHED"
