@@ -104,8 +104,11 @@ def _is_small(corpus: str) -> bool:
     if corpus == "demo":
         return True
     place = Path(corpus)
-    files = place.iterdir() if place.is_dir() else [place]
-    return 0 < sum(file.stat().st_size for file in files if file.is_file()) < SMALL
+    try:
+        files = place.iterdir() if place.is_dir() else [place]
+        return 0 < sum(file.stat().st_size for file in files if file.is_file()) < SMALL
+    except OSError:  # reading the corpus will say why
+        return False
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from sparknlp_train import SMALL, sparknlp_session
         ("large", "", True),
         ("small", "large/train.conll", True),
         ("hf:some/corpus", "", True),
+        pytest.param("x" * 300, "", True, id="unreadable"),
     ],
 )
 def test_java_optimizes_its_code_in_full_unless_the_corpus_is_small(
