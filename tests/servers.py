@@ -322,7 +322,7 @@ def basic_auth(folder: Path, password: str = "admin-password-1") -> dict[str, st
 
 
 def _hash_in_one_round(auth: Mapping[str, str]) -> None:
-    """Hash the administrator's password anew: MLflow checks it at every request, by default in 0.1 s of a core."""
+    """Give the administrator's password a quick hash: checking MLflow's own takes 0.1 s at every request."""
     users = Path(auth["MLFLOW_AUTH_CONFIG_PATH"]).with_suffix(".db")
     quick = generate_password_hash(auth["MLFLOW_AUTH_ADMIN_PASSWORD"], "pbkdf2:sha256:1")
     with closing(sqlite3.connect(users)) as connection, connection:

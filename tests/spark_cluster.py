@@ -19,7 +19,7 @@ SPARK = Path(pyspark.__file__).parent
 # In its own mount namespace a process sees an empty folder where others see files.
 HIDE = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
 
-FAST_START = "-XX:TieredStopAtLevel=1"  # of a Java that ends before optimized code has paid off
+FAST_START = "-XX:TieredStopAtLevel=1"  # for a Java that ends before optimized code pays off
 SHORT_LIVED = f"spark.executor.extraJavaOptions={FAST_START}"
 
 

@@ -101,13 +101,13 @@ def _shorten_mlflow_run(command: str, corpus: Path) -> str:
     command = re.sub(r"\s--env-manager[ =]\S+", "", command) + " --env-manager local"
     command = re.sub(r"\btrials=\d+", "trials=2", command)
     command = re.sub(r"\bepochs=\d+", "epochs=1", command)
-    steps = re.search(r"-e (\w+)", command)
-    if steps is None or re.search(r"_train|sweep", steps[1]):
+    step = re.search(r"-e (\w+)", command)
+    if step is None or re.search(r"_train|sweep", step[1]):
         if "epochs=" not in command:
             command += " -P epochs=1"
         if "corpus=" not in command:
             command += f" -P corpus='{corpus}'"
-        if steps and "limit=" not in command:  # main takes none
+        if step and "limit=" not in command:  # main takes none
             command += " -P limit=50"
     return command
 

@@ -101,7 +101,7 @@ def database_server(folder: Path, server: Database) -> Iterator[Setup]:
     auth = basic_auth(folder, admin["MLFLOW_TRACKING_PASSWORD"])
     with mlflow_server(folder / "server", server.uri(), "--app-name", "basic-auth", **auth) as tracker:
         kept = folder / "server/artifacts"
-        yield Setup(folder, tracker.uri, ("spacy",), "mlflow-artifacts:/", kept, admin)
+        yield Setup(folder, tracker.uri, ("spacy", "sparknlp"), "mlflow-artifacts:/", kept, admin)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def test_a_killed_worker_costs_no_row_and_the_output_is_that_of_this_machine(
     if framework == "sparknlp":
         exported = tmp_path / "exported"
         sparknlp_train(corpus=str(small_corpus), epochs=3, lr=0.01, batch_size=8, export=str(exported))
-    model, rows = exported / "model", 1000
+    model, rows = exported / "model", 3000
     predicting = start(spark_cluster, model, spark_cache, rows)
     output = spark_cluster.driver / "found"
     parts = output / "entities"

@@ -145,8 +145,9 @@ def test_a_hopeless_trial_is_pruned_a_grid_is_complete_and_a_terminal_shows_the_
     environment = os.environ | {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color"}
     done = subprocess.run(["script", "-qec", line, str(screen)], capture_output=True, env=environment)
     assert done.returncode == 0, done.stdout
-    shown = screen.read_text(encoding="utf-8", errors="replace")
+    shown = re.sub(r"\x1b\[[\d;]*m", "", screen.read_text(encoding="utf-8", errors="replace"))  # without styles
     assert "sweep first: 5 of 5 trials" in shown
+    assert re.search(r"trial +lr +epoch +dev F1 +time \(s\) +state", shown)
     assert "1e-07" in shown
     assert "best" in shown
     assert "5 trials of spacy_train: 4 finished, 1 pruned." in shown

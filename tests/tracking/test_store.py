@@ -24,7 +24,7 @@ from users import PROJECT, free_port, user_environment
 from .conftest import refused
 
 URI = "http://ann:secret@127.0.0.1:9"
-AT_ONCE = 5
+AT_ONCE = 8
 
 
 @pytest.fixture(scope="module")
