@@ -33,3 +33,12 @@ def test_a_trial_that_was_stopped_and_resumed_can_be_scored_on_test(
     run = tracked.get_run(trial.run_id)
     assert run.data.tags["twinner.tested"] == "yes"
     assert run.data.metrics["test_f1"] == tested.metrics["test_f1"]
+
+
+def test_a_trial_is_not_scored_on_test_with_another_model(train_small: Train, tracked: mlflow.MlflowClient) -> None:
+    with as_trial(Trial(lambda epoch: True)):
+        trial = train_small(drop_rate=0.35)
+    tracked.log_metric(trial.run_id, "best_dev_f1", 0.125)  # what another model would have had
+    with pytest.raises(RuntimeError, match=r"^the saved model has a dev_f1 of .*, and the trial had 0\.125"):
+        train_small(resume=trial.run_id)
+    assert "test_f1" not in tracked.get_run(trial.run_id).data.metrics

@@ -43,7 +43,10 @@ class Prediction:
 
 
 class Trainer(Protocol):
-    """One training with a framework. The methods are called in the order in which they stand here."""
+    """One training with a framework. The methods are called in the order in which they stand here.
+
+    A trial of a sweep is not loaded again, which takes time: `predict` then uses the model in memory.
+    """
 
     framework: str  # its key in `FRAMEWORKS`, and the value of the tag twinner.framework
     training_data: str  # where `train` keeps its examples, `memory` or `disk`; logged as a param

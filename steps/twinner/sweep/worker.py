@@ -20,7 +20,6 @@ from twinner.cores import JOBS, take_share
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch
-from twinner.tracking.opening import child_of
 from twinner.training.result import Result
 from twinner.training.trial import Pruned, Trial, as_trial
 
@@ -231,6 +230,8 @@ def _do_jobs(
 
 
 def _train(step: Callable[..., Result], job: Job, trial: Trial) -> Ended:
+    from twinner.tracking.opening import child_of  # imports MLflow; the sweep starts its workers before it has done so
+
     try:
         with as_trial(trial) if job.is_trial else nullcontext():
             try:

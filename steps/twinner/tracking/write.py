@@ -98,6 +98,11 @@ class TrackedRun:
         """The tags that the run had when it was opened."""
         return dict(self._run.data.tags)
 
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The metrics that the run had when it was opened: the last value of each."""
+        return dict(self._run.data.metrics)
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
         self.journal.add("tags", dict(tags))

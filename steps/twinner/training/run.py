@@ -73,7 +73,8 @@ def train_and_track(
             run.log_params({"training_data": trainer.training_data})
             with phase("save"):
                 trainer.save(artifacts)
-                trainer.load(artifacts)
+                if not current_trial():
+                    trainer.load(artifacts)
                 run.journal.add("trained", best_epoch)
             with phase("infer"):
                 dev_scores = _dev_scores(trainer, corpus, epochs[best_epoch - 1], run)
@@ -85,6 +86,11 @@ def train_and_track(
                     "train_words_per_second": len(epochs) * word_count(train) / update_seconds,
                     "peak_memory_mb": memory.megabytes,
                 }
+                was_trial = run.tags.get(TESTED) == "no"
+                if was_trial and (before := run.metrics.get("best_dev_f1")) not in (None, metrics["best_dev_f1"]):
+                    raise RuntimeError(
+                        f"the saved model has a dev_f1 of {metrics['best_dev_f1']}, and the trial had {before}"
+                    )
                 if current_trial():
                     run.set_tags({TESTED: "no"})
                     run.log_metrics(metrics, 0)  # those of results belong to a model, too
@@ -106,7 +112,7 @@ def train_and_track(
             (artifacts / MODEL_CARD).write_text(card, encoding="utf-8")
             with phase("log"):
                 serving.write_model(model, trainer, corpus.test[0].text if keep_text else None)
-                if run.tags.get(TESTED) == "no":
+                if was_trial:
                     run.set_tags({TESTED: "yes"})
                 run.log_results(metrics, settings["model_name"], card)
                 if export:

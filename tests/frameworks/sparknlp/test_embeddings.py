@@ -77,6 +77,19 @@ def test_every_token_has_a_vector_that_depends_on_its_context(make: Make, task: 
     assert len(by_word["wohnt"]) > 1
 
 
+def test_a_model_that_has_run_before_is_loaded_only_to_embed(make: Make, spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(find_encoder("minilm", ["bert"]).folder, folder)
+    make(str(folder))
+    assert jobs_of(spark, lambda: make(str(folder))) == 0
+    embedder = make(str(folder))
+    assert embedder.dimension == 768
+    with (folder / "assets" / "vocab.txt").open("a", encoding="utf-8") as vocabulary:
+        vocabulary.write("Berlin\n")
+    with pytest.raises(BadInput, match=r"encoder have changed meanwhile; start a new run$"):
+        embedder.embedded([Sentence.from_tokens(["Berlin"], ["O"])])
+
+
 def test_each_loading_of_a_model_has_the_same_storage_ref(make: Make) -> None:
     assert make("minilm").annotator.getStorageRef() == make("minilm").annotator.getStorageRef()
 

@@ -132,6 +132,19 @@ def test_saves_the_model_and_the_log(trained: Trained) -> None:
     assert sorted(path.name for path in trained.folder.iterdir()) == ["ner.log", "ner_model"]
 
 
+def test_a_finished_training_is_loaded_instead_of_trained_again(
+    trained: Trained, task: SmallTask, tmp_path: Path
+) -> None:
+    trainer = SparkNlpTrainer(epochs=len(trained.epochs), batch_size=16, finished=trained.folder)
+    epochs: list[Epoch] = []
+    assert trainer.train(task.train, task.dev, epochs.append) == trained.best
+    assert epochs == trained.epochs
+    assert trainer.predict(task.dev) == trained.predictions
+    trainer.save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["ner.log", "ner_model"]
+    trainer.close()
+
+
 def test_load_rejects_a_model_with_other_predictions(task: SmallTask, trained: Trained, tmp_path: Path) -> None:
     right = NerDLModel.load((trained.folder / "ner_model").as_uri())
     wrong = NerDLModel.load((task.fit(epochs=1, seed=3).folder / "ner_model").as_uri())
@@ -232,8 +245,8 @@ tags = ("B-PER", "O", "O", "B-LOC", "O")
 tokens = [(name, "wohnt", "in", place, ".") for name in ("Anna", "Max") for place in ("Ulm", "Rom")]
 train = [Sentence.from_tokens(words, tags) for words in tokens]
 predictions = []
-for number in range(int(sys.argv[1])):
-    trainer = SparkNlpTrainer(epochs=1, spark_master="local[1]", driver_memory="700m")
+for number, master in enumerate(sys.argv[1:]):
+    trainer = SparkNlpTrainer(epochs=1, spark_master=master, driver_memory="700m")
     trainer.train(train * 5, train, lambda epoch: None)
     folder = Path(f"model {number}")
     trainer.save(folder)
@@ -248,11 +261,11 @@ print(all(predicted == predictions[0] for predicted in predictions), [path.name 
 """
 
 
-def retrain(times: int, folder: Path, cache: Path, prefix: Sequence[str | Path] = ()) -> str:
-    """Train, in a new process, that many times with a session each; return its output on stdout."""
+def retrain(masters: Sequence[str], folder: Path, cache: Path, prefix: Sequence[str | Path] = ()) -> str:
+    """Train, in a new process, with a session for each of these masters in turn; return what it prints."""
     folder.mkdir()
     done = subprocess.run(
-        [*prefix, sys.executable, "-c", RETRAIN, str(times)],
+        [*prefix, sys.executable, "-c", RETRAIN, *masters],
         cwd=folder,
         env=os.environ | {"TWINNER_CACHE": str(cache), "TMPDIR": str(folder.parent), "PYTHONPATH": str(STEPS)},
         capture_output=True,
@@ -264,13 +277,13 @@ def retrain(times: int, folder: Path, cache: Path, prefix: Sequence[str | Path] 
     return done.stdout + done.stderr
 
 
-def test_trains_again_in_one_process_with_a_new_session(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
-    printed = retrain(2, tmp_path / "folder", spark_cache)
+def test_a_new_session_with_more_cores_gives_the_same_model(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
+    printed = retrain(["local[1]", "local[2]"], tmp_path / "folder", spark_cache)
     assert printed == "True ['ner.log', 'ner_model', 'ner.log', 'ner_model']\n"
 
 
 def test_trains_with_a_read_only_cache(tmp_path: Path, spark_cache: Path) -> None:  # noqa: F811
-    printed = retrain(1, tmp_path / "folder", spark_cache, read_only(spark_cache))
+    printed = retrain(["local[1]"], tmp_path / "folder", spark_cache, read_only(spark_cache))
     assert printed.startswith("True ['ner.log', 'ner_model']\n")
     assert printed.count("embeddings are not kept for later runs: ") == 1
 

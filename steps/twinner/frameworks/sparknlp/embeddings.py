@@ -79,35 +79,37 @@ class Embedder:
         self._spark = spark
         self._seed = seed
         self._embeddings = Embeddings(cache, scratch)
+        self._name = name
         self._annotator: Any = None
-        self._word2vec: Path | None = None  # its folder, once it is trained
+        self._folder: Path | None = None  # of the model: for word2vec, once it is trained
         self._digest = ""
         if name == "word2vec":
             self.dimension = WORD2VEC_SIZE
         else:
-            self._annotator, folder = _load_model(spark, parse_name(name), lang)
-            self.dimension = self._embed_a_word(name)
-            self._digest = digest_of_files(folder)
-            # The same for each loading of the model, where Spark NLP sets a new one; cached embeddings carry it.
-            self._annotator.setStorageRef(self._digest)
+            self._folder = _find_model(spark, parse_name(name), lang)
+            self._digest = digest_of_files(self._folder)
+            self.dimension = self._known_dimension()
 
     @property
     def annotator(self) -> Any:
-        """Spark NLP's annotator, from the columns `document` and `token` to `embeddings`."""
+        """Spark NLP's annotator, from the columns `document` and `token` to `embeddings`; loading it takes seconds."""
         if self._annotator is None:
-            assert self._word2vec is not None
-            self._annotator = Word2VecModel.load(spark_path(self._word2vec))
+            assert self._folder is not None
+            if self._name == "word2vec":
+                self._annotator = Word2VecModel.load(spark_path(self._folder))
+            else:
+                self._annotator = self._load_model(self._folder)
         return self._annotator
 
     def prepare(self, train: Sequence[Sentence]) -> None:
         """Train word2vec on the training sentences; do nothing for other embeddings."""
-        if self._annotator is not None:
+        if self._name != "word2vec":
             return
         self._digest = digest_of(
             "word2vec", WORD2VEC_SIZE, WORD2VEC_PASSES, self._seed, [sentence.tokens for sentence in train]
         )
         key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest)
-        self._word2vec = self._embeddings.get(key, lambda folder: self._train_word2vec(train, folder)) / "model"
+        self._folder = self._embeddings.get(key, lambda folder: self._train_word2vec(train, folder)) / "model"
 
     def embedded(self, sentences: Sequence[Sentence]) -> DataFrame:
         """Return the documents of `group_by_length` as rows of `documents_frame` with `embeddings`, from a file.
@@ -161,8 +163,25 @@ class Embedder:
         columns = [labels if name == "label" else F.col(name) for name in embedded.columns]
         embedded.select(*columns).write.parquet(spark_path(folder / "rows"))
 
-    def _embed_a_word(self, name: str) -> int:
+    def _load_model(self, folder: Path) -> Any:
+        if digest_of_files(folder) != self._digest:
+            raise BadInput(f"embeddings={self._name}: the files in {folder} have changed meanwhile", "start a new run")
+        annotator = _load(self._spark, folder, self._name)
+        # The same for each loading of the model, where Spark NLP sets a new one; cached embeddings carry it.
+        return annotator.setStorageRef(self._digest)
+
+    def _known_dimension(self) -> int:
+        """Return the dimension of a word's vector: from the cache, if the model has run before."""
+
+        def write(folder: Path) -> None:
+            (folder / "dimension").write_text(str(self._embed_a_word()))
+
+        key = digest_of(CACHE_VERSION, sparknlp.version(), self._digest, "dimension")
+        return int((self._embeddings.get(key, write) / "dimension").read_text())
+
+    def _embed_a_word(self) -> int:
         """Return the dimension of a word's vector; raise BadInput if the model does not work."""
+        name = self._name
         rows = documents_frame(self._spark, [[Sentence.from_tokens(["Berlin"], ["O"])]])
         try:
             vectors = self.annotator.transform(rows).select("embeddings.embeddings").first()
@@ -204,23 +223,28 @@ def exported_encoder(name: str) -> FoundEncoder | None:
     return find_encoder(name, ANNOTATORS) if is_encoder else None
 
 
-def _load_model(spark: SparkSession, name: EncoderName, lang: str) -> tuple[Any, Path]:
-    """Return the annotator of a name other than word2vec, and the folder that it was loaded from."""
+def _find_model(spark: SparkSession, name: EncoderName, lang: str) -> Path:
+    """Return the folder of the model that a name other than word2vec stands for."""
     check_name(str(name))
     folder = Path(name.source).expanduser().absolute()
     if found := exported_encoder(str(name)):
         folder = found.folder
     elif not folder.is_dir():
         folder = _download(spark, name.source, lang)
-    saved = _kind_of_folder(folder) == "saved"
-    if saved and name.layers:
+    if name.layers and _kind_of_folder(folder) == "saved":
         raise BadInput(f"embeddings={name}: only an ONNX export has layers", "leave the layers out")
-    annotator = _load_saved(folder, str(name)) if saved else _load_export(spark, folder, str(name))
+    return folder
+
+
+def _load(spark: SparkSession, folder: Path, name: str) -> Any:
+    """Return the annotator of the model in a folder."""
+    is_saved = _kind_of_folder(folder) == "saved"
+    annotator = _load_saved(folder, name) if is_saved else _load_export(spark, folder, name)
     preserve_case(spark, annotator)
     annotator.setInputCols(["document", "token"]).setOutputCol("embeddings")
     if annotator.hasParam("batchSize"):
         annotator.setBatchSize(BATCH)
-    return annotator, folder
+    return annotator
 
 
 def _kind_of_folder(folder: Path) -> str | None:

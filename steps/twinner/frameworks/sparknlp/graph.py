@@ -3,6 +3,7 @@
 Spark NLP's jar has graphs of several sizes, named `blstm_{tags}_{dimension}_{LSTM size}_{characters}.pb`.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -74,26 +75,33 @@ def bundled_graphs(spark: SparkSession) -> list[Graph]:
 
 
 def write_seeded(spark: SparkSession, graph: Graph, seed: int, folder: Path) -> int:
-    """Write a graph to a folder with seeds in its random operations; return the number of these operations.
+    """Write a graph to a folder with seeds in its random operations; return the number of these operations."""
+    seeded, random = _seeded(spark, graph.name, seed)
+    (folder / graph.name).write_bytes(seeded)
+    return random
+
+
+@functools.lru_cache(maxsize=1)  # the trials of a sweep have it in common
+def _seeded(spark: SparkSession, name: str, seed: int) -> tuple[bytes, int]:
+    """Return a graph with seeds in its random operations, and the number of these.
 
     The bundled graphs seed initial weights and dropout with 0 and 0, which TensorFlow takes for a random seed
     (https://www.tensorflow.org/api_docs/python/tf/random/set_seed). NerDLApproach's own seed only orders sentences.
     """
     definition = spark._jvm.org.tensorflow.proto.framework.GraphDef.parseFrom(
-        _resources(spark).getResourceStream(f"{FOLDER}/{graph.name}")
+        _resources(spark).getResourceStream(f"{FOLDER}/{name}")
     )
     # One call for the whole text: a call for each of the thousands of nodes takes seconds.
     nodes = re.split(r"^node \{$", definition.toString(), flags=re.MULTILINE)[1:]
     if len(nodes) != definition.getNodeCount():
-        raise RuntimeError(f"{graph.name} has {definition.getNodeCount()} nodes, but {len(nodes)} were read")
+        raise RuntimeError(f"{name} has {definition.getNodeCount()} nodes, but {len(nodes)} were read")
     random = [index for index, text in enumerate(nodes) if 'key: "seed2"' in text]
     builder = definition.toBuilder()
     for index in random:
         node = builder.getNodeBuilder(index)
         node.putAttr("seed", _attribute(spark, seed))
         node.putAttr("seed2", _attribute(spark, index + 1))  # different for each operation, and never 0
-    (folder / graph.name).write_bytes(builder.build().toByteArray())
-    return len(random)
+    return bytes(builder.build().toByteArray()), len(random)
 
 
 def _attribute(spark: SparkSession, value: int) -> Any:

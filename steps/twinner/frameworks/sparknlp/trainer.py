@@ -45,6 +45,7 @@ from twinner.temporary import remove_folder, temporary_folder
 LR_DECAY = 0.3  # the rate of epoch n is lr / (1 + 0.3 n); with Spark NLP's 0.005 the scores of late epochs still jump
 PREDICTED_AT_ONCE = 4  # sentences, by the saved pipeline; it pads them to the longest: 32 take a fifth more time
 COMPUTING_JARS = ("spark-nlp_2.12", "tensorflow-core-api", "onnxruntime")  # all are locked; these decide the digits
+MODEL, LOG = "ner_model", "ner.log"  # what `save` writes
 Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +72,7 @@ class SparkNlpTrainer:
     the dropout; equal seeds give equal models. embeddings: `word2vec`, trained on the training sentences, or any other
     name that `Embedder` takes, for a corpus in the language `lang`. embedding_cache: whether to keep embeddings for
     later runs. spark_master, driver_memory, spark_conf: as for `spark_session`. finished: the folder with what `save`
-    wrote for an equal training whose results got lost; it is loaded instead of training again.
+    wrote for an equal training whose results got lost, after `load` had checked it: used instead of training again.
     """
 
     framework = "sparknlp"
@@ -142,10 +143,6 @@ class SparkNlpTrainer:
             self._work / "embeddings",
         )
         graph = fitting_graph(spark, train, embedder.dimension)  # fails early: the rest takes long
-        graphs = self._work / "graph"
-        graphs.mkdir()
-        write_seeded(spark, graph, self.seed, graphs)
-
         self._sample = reload_sample(train, dev)
         self._keep_whole = tokens_to_keep_whole(train)
         if does_not_fit_in_memory(spark, [*train, *dev], embedder.dimension):
@@ -153,9 +150,12 @@ class SparkNlpTrainer:
         embedder.prepare(train)
         truncated = embedder.truncated_tags(dev)
         if self._finished is not None:
-            self._trained = NerDLModel.load(spark_path(self._finished / "ner_model"))
-            self._log = self._finished / "ner.log"
+            self._reloaded = NerDLModel.load(spark_path(self._finished / MODEL))
+            self._log = self._finished / LOG
             return self._follow(lambda: False, truncated, on_epoch)
+        graphs = self._work / "graph"
+        graphs.mkdir()
+        write_seeded(spark, graph, self.seed, graphs)
         approach = self._approach(graphs)
         self._log = self._work / "logs" / f"{approach.uid}.log"
         prepare = self._in_memory if self.training_data == "memory" else self._on_disk
@@ -181,16 +181,21 @@ class SparkNlpTrainer:
     @_convert_java_errors
     def save(self, folder: Path) -> None:
         """Write `ner_model/`, for `NerDLModel.load`, and `ner.log`, the log of NerDLApproach."""
-        assert self._trained is not None
         assert self._log is not None
-        self._trained.write().overwrite().save(spark_path(folder / "ner_model"))
-        shutil.copyfile(self._log, folder / "ner.log")
+        if self._finished is not None:
+            shutil.copytree(self._finished / MODEL, folder / MODEL, dirs_exist_ok=True)
+        else:
+            assert self._trained is not None
+            self._trained.write().overwrite().save(spark_path(folder / MODEL))
+        shutil.copyfile(self._log, folder / LOG)
 
     @_convert_java_errors
     def load(self, folder: Path) -> None:
         """Load `ner_model/`; raise RuntimeError if its predictions differ from those of the trained model."""
+        if self._finished is not None:  # `train` has loaded it
+            return
         assert self._spark  # a session of ours, if none is running
-        reloaded = NerDLModel.load(spark_path(folder / "ner_model"))
+        reloaded = NerDLModel.load(spark_path(folder / MODEL))
         if self._trained is not None:
             saved, loaded = self._predict_with(self._sample, self._trained, reloaded)
             check_reloaded(saved, loaded)
@@ -199,8 +204,9 @@ class SparkNlpTrainer:
     @_convert_java_errors
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Predict given tokens, with the confidence of every tag; tokens without an embedding are `O`."""
-        assert self._reloaded is not None
-        (predicted,) = self._predict_with(sentences, self._reloaded)
+        model = self._reloaded or self._trained
+        assert model is not None
+        (predicted,) = self._predict_with(sentences, model)
         if truncated := sum(not scores for prediction in predicted for scores in prediction.scores or ()):
             warnings.warn(
                 f"{truncated} tokens are beyond the maximum sentence length of the embeddings: predicted as O",
