@@ -61,6 +61,7 @@ def sweep(
             run.set_tags(study_tags(plan.name, plan.searched))
             run.reopen()
             outcome = Sweep(plan, pool, run.experiment_id, run.run_id, is_new=not earlier).run()
+            pool.dismiss()
             text = summarize(plan, outcome)
             run.log_pages({"sweep.md": text, "trials.csv": trials_csv(outcome)}, description=text)
             print(text)

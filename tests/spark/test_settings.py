@@ -20,6 +20,12 @@ def test_java_saves_compile_time_unless_optimized(tmp_path: Path) -> None:
     assert last(java_options(optimized(""), tmp_path), "-XX:TieredStopAtLevel") == "-XX:TieredStopAtLevel=4"
 
 
+def test_java_starts_with_a_part_of_its_memory(tmp_path: Path) -> None:
+    assert last(java_options("", tmp_path), "-Xms") == "-Xms256m"
+    given = java_options("spark.driver.memory=700m", tmp_path)  # a larger start would be refused
+    assert not [option for option in given if option.startswith("-Xms")]
+
+
 def test_optimized_keeps_the_users_settings(tmp_path: Path) -> None:
     conf = optimized("spark.driver.extraJavaOptions='-Da=b c -XX:TieredStopAtLevel=2' spark.ui.enabled='very true'")
     options = java_options(conf, tmp_path)

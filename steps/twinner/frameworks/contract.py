@@ -75,8 +75,11 @@ class Trainer(Protocol):
         """
         ...
 
-    def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
-        """Predict the tags of given tokens: one Prediction a sentence, with as many tags as the sentence has tokens."""
+    def predict(self, sentences: Sequence[Sentence], confidence: bool = True) -> list[Prediction]:
+        """Predict the tags of given tokens: one Prediction a sentence, with as many tags as the sentence has tokens.
+
+        confidence: whether its confidence is wanted; what does not cost time may be there anyway.
+        """
         ...
 
     def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -37,11 +37,15 @@ class LocalPool(Pool):
         assert worker is not None  # a plan has at least one job
         return worker
 
-    def stop(self) -> None:
-        """End all processes."""
+    def dismiss(self) -> None:
+        """Let the processes end side by side: Java takes a second."""
         for worker in self._workers:
             worker.dismiss()
-        for worker in self._workers:  # they have ended side by side
+
+    def stop(self) -> None:
+        """End all processes."""
+        self.dismiss()
+        for worker in self._workers:
             worker.stop()
         remove_folder(self._logs)
 

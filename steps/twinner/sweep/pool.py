@@ -35,6 +35,9 @@ class Pool(ABC):
     def bring_checkpoint(self, worker: Worker, run_id: str) -> None:  # noqa: B027  # most pools share the cache
         """See to it that a training that a worker has finished can be resumed on this machine."""
 
+    def dismiss(self) -> None:  # noqa: B027  # not every pool gains by it
+        """Tell the workers, which are idle, that there is nothing left to do; `stop` will then take less time."""
+
     @abstractmethod
     def stop(self) -> None:
         """End all workers."""

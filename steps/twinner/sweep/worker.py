@@ -214,6 +214,8 @@ def _do_jobs(
         def prepare() -> Ended | None:
             try:
                 stack.enter_context(shared(settings))
+                for name in (f"twinner.frameworks.{step.removesuffix('_train')}.trainer", "twinner.training.run"):
+                    importlib.import_module(name)  # while the sweep gets ready, too
             except Exception as error:
                 return _ended_by(error)
             return None

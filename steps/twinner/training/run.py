@@ -162,7 +162,7 @@ def _dev_scores(trainer: Trainer, corpus: Corpus, best: Epoch, run: TrackedRun) 
     """The dev scores of the best epoch; its entity scores are computed and logged here if the framework gave none."""
     if "dev_f1" in best.scores:
         return best.scores
-    predicted = [prediction.tags for prediction in trainer.predict(corpus.dev)]
+    predicted = [prediction.tags for prediction in trainer.predict(corpus.dev, confidence=False)]
     scores = entity_scores([sentence.tags for sentence in corpus.dev], predicted, corpus.labels)
     run.log_metrics(scores, best.number)
     return {**best.scores, **scores}

@@ -113,6 +113,15 @@ def test_gives_the_confidence_of_every_tag(trained: Trained, task: SmallTask) ->
             assert 0.95 < sum(by_tag.values()) < 1.001  # the rest goes to the graph's unused tags
 
 
+def test_without_confidence_the_tags_are_the_same(trained: Trained, task: SmallTask) -> None:
+    assert trained.trainer.predict(task.dev, confidence=False) == [
+        Prediction(predicted.tags) for predicted in trained.predictions
+    ]
+    (entities,) = TextEntities(trained.trainer.pipeline())(["Dr. Anna wohnt in Ulm."])
+    assert all(0 < entity["score"] < 1 for entity in entities)  # the pipeline has it all the same
+    assert entities
+
+
 @pytest.mark.parametrize(
     "tokens",
     [["Anna"], ["Anna", "wohnt", "in", "Ulm", "."] * 120, ["😀", "Anna", "👩‍⚕️", "in", "Ulm"], ["unbekannt", "Ωmega"]],
@@ -226,7 +235,8 @@ def test_counts_truncated_tokens_of_dev_as_o(task: SmallTask, tmp_path: Path) ->
         ["Anna", "wohnt", "in", "New", "York", "."] * 8, ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"] * 8
     )
     dev = [*task.dev, *[long] * 5]
-    model = task.fit(embeddings=str(short), epochs=2, dev=dev)
+    with pytest.warns(UserWarning, match=r"^125 tokens are beyond the maximum sentence length of the embeddings"):
+        model = task.fit(embeddings=str(short), epochs=2, dev=dev)
     assert {prediction.tags[-1] for prediction in model.predictions[-5:]} == {"O"}
     assert all(prediction.scores and not prediction.scores[-18] for prediction in model.predictions[-5:])
     assert model.epochs[model.best - 1].scores["dev_token_f1"] == pytest.approx(

@@ -217,12 +217,12 @@ class SpacyTrainer:
         check_reloaded(trained, self.predict(self._sample))
 
     @fast_matrix_products()
-    def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
+    def predict(self, sentences: Sequence[Sentence], confidence: bool = True) -> list[Prediction]:
         """Predict the tags of given tokens, with the probability of each token's action and of each entity."""
         nlp = self._trained
         with nlp.memory_zone():  # or the tokens would stay in the model's vocabulary, and be saved with it
             docs = (Doc(nlp.vocab, words=sentence.tokens) for sentence in sentences)
-            return [_prediction(doc, confidence) for doc, confidence in with_confidence(nlp, docs)]
+            return [_prediction(doc, of_tokens) for doc, of_tokens in with_confidence(nlp, docs)]
 
     @property
     def requirements(self) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -68,11 +68,13 @@ def json_lines_frame(spark: SparkSession, blocks: Sequence[str], schema: str) ->
     return lines.select(F.from_json("line", schema).alias("row")).select("row.*")
 
 
-def collect_predictions(output: DataFrame, documents: Sequence[Document]) -> list[list[Prediction]]:
+def collect_predictions(
+    output: DataFrame, documents: Sequence[Document], confidence: bool = True
+) -> list[list[Prediction]]:
     """Return a Prediction per sentence of each document, from the column `ner` of the row with its `id`.
 
     Tokens are matched by offset, not by position: embeddings may truncate a long sentence. Truncated tokens are `O`
-    and have no scores.
+    and have no scores. confidence: whether the column has the confidence in every tag.
     """
     as_json = F.to_json(F.expr("transform(ner, n -> struct(n.begin, n.result, n.metadata))"))  # faster than rows
     rows: dict[int, str] = {row.id: row.ner for row in output.select("id", as_json.alias("ner")).collect()}
@@ -81,15 +83,17 @@ def collect_predictions(output: DataFrame, documents: Sequence[Document]) -> lis
         found = {annotation["begin"]: annotation for annotation in json.loads(rows.get(i, "[]"))}
         collected.append(
             [
-                _prediction([found.get(begin + start) for start in sentence.starts])
+                _prediction([found.get(begin + start) for start in sentence.starts], confidence)
                 for sentence, begin in zip(document, _sentence_offsets(document), strict=True)
             ]
         )
     return collected
 
 
-def _prediction(annotations: Iterable[Mapping[str, Any] | None]) -> Prediction:
+def _prediction(annotations: Sequence[Mapping[str, Any] | None], with_confidence: bool) -> Prediction:
     """Return the prediction for a sentence from the annotations of its tokens."""
+    if not with_confidence:
+        return Prediction(tuple("O" if annotation is None else annotation["result"] for annotation in annotations))
     tags, confidence, scores = [], [], []
     for annotation in annotations:
         tag = "O" if annotation is None else annotation["result"]

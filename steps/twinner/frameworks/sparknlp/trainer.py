@@ -49,6 +49,7 @@ MODEL, LOG = "ner_model", "ner.log"  # what `save` writes
 Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A", NerDLApproach, NerDLModel)
 
 
 def _convert_java_errors(method: Callable[P, R]) -> Callable[P, R]:
@@ -149,6 +150,7 @@ class SparkNlpTrainer:
             self.training_data = "disk"
         embedder.prepare(train)
         truncated = embedder.truncated_tags(dev)
+        _warn_of_truncated(truncated.total())
         if self._finished is not None:
             self._reloaded = NerDLModel.load(spark_path(self._finished / MODEL))
             self._log = self._finished / LOG
@@ -197,21 +199,20 @@ class SparkNlpTrainer:
         assert self._spark  # a session of ours, if none is running
         reloaded = NerDLModel.load(spark_path(folder / MODEL))
         if self._trained is not None:
-            saved, loaded = self._predict_with(self._sample, self._trained, reloaded)
+            saved, loaded = self._predict_with(self._sample, self._trained, reloaded, confidence=False)
             check_reloaded(saved, loaded)
         self._reloaded = reloaded
 
     @_convert_java_errors
-    def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
-        """Predict given tokens, with the confidence of every tag; tokens without an embedding are `O`."""
+    def predict(self, sentences: Sequence[Sentence], confidence: bool = True) -> list[Prediction]:
+        """Predict given tokens, with the confidence of every tag; tokens without an embedding are `O`.
+
+        Without confidence it takes half of the time.
+        """
         model = self._reloaded or self._trained
         assert model is not None
-        (predicted,) = self._predict_with(sentences, model)
-        if truncated := sum(not scores for prediction in predicted for scores in prediction.scores or ()):
-            warnings.warn(
-                f"{truncated} tokens are beyond the maximum sentence length of the embeddings: predicted as O",
-                stacklevel=2,
-            )
+        (predicted,) = self._predict_with(sentences, model, confidence=confidence)
+        _warn_of_truncated(sum(not scores for prediction in predicted for scores in prediction.scores or ()))
         return predicted
 
     @_convert_java_errors
@@ -222,7 +223,7 @@ class SparkNlpTrainer:
         stages = [
             *tokenizer_stages(self._keep_whole),
             self._embedder.annotator,
-            self._reloaded.setBatchSize(PREDICTED_AT_ONCE),
+            _with_confidence(self._reloaded.setBatchSize(PREDICTED_AT_ONCE), True),
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
         ]
         empty = self._spark.createDataFrame([], "text string")
@@ -277,7 +278,7 @@ class SparkNlpTrainer:
             return spark_session(*self._session_settings)
 
     def _approach(self, graphs: Path) -> NerDLApproach:
-        return (
+        approach = (
             NerDLApproach()
             .setInputCols(["document", "token", "embeddings"])
             .setLabelColumn("label")
@@ -292,12 +293,11 @@ class SparkNlpTrainer:
             .setConfigProtoBytes(_tensorflow_settings(self._spark))
             .setUseBestModel(True)
             .setBestModelMetric("test_micro_f1")  # unknown names are accepted, and keep the last epoch
-            .setIncludeConfidence(True)
-            .setIncludeAllConfidenceScores(True)
             .setEvaluationLogExtended(True)
             .setEnableOutputLogs(True)
             .setOutputLogsPath(str(self._work / "logs"))
         )
+        return _with_confidence(approach, True)
 
     def _in_memory(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> Fit:
         assert self._embedder is not None
@@ -327,7 +327,9 @@ class SparkNlpTrainer:
         storage_ref = embedder.annotator.getStorageRef()
         return lambda: fit_streamed(approach, train, train_rows, dev_rows, storage_ref)
 
-    def _predict_with(self, sentences: Sequence[Sentence], *models: NerDLModel) -> list[list[Prediction]]:
+    def _predict_with(
+        self, sentences: Sequence[Sentence], *models: NerDLModel, confidence: bool
+    ) -> list[list[Prediction]]:
         """Return the predictions of each model, one per sentence."""
         assert self._embedder is not None
         embedded = self._embedder.embedded(sentences)
@@ -336,7 +338,8 @@ class SparkNlpTrainer:
         predicted = []
         for model in models:
             model.setBatchSize(max(1, self.batch_size // batches.DOCUMENT_SIZE))  # in rows, which are documents here
-            by_document = collect_predictions(model.transform(embedded), documents)
+            output = _with_confidence(model, confidence).transform(embedded)
+            by_document = collect_predictions(output, documents, confidence)
             by_position = dict(zip(itertools.chain(*order), itertools.chain(*by_document), strict=True))
             predicted.append([by_position[i] for i in range(len(sentences))])
         return predicted
@@ -372,6 +375,18 @@ class _TrainingThread(threading.Thread):
         if self._error is not None:
             raise self._error
         return self._model
+
+
+def _warn_of_truncated(tokens: int) -> None:
+    if tokens:
+        problem = "beyond the maximum sentence length of the embeddings: predicted as O"
+        warnings.warn(f"{tokens} tokens are {problem}", stacklevel=3)
+
+
+def _with_confidence(annotator: A, confidence: bool) -> A:
+    """Let a NerDLApproach or NerDLModel give its confidence in every tag, or only the tags."""
+    annotator.setIncludeConfidence(confidence).setIncludeAllConfidenceScores(confidence)
+    return annotator
 
 
 def _tensorflow_settings(spark: SparkSession) -> list[int]:
