@@ -45,7 +45,7 @@ class Prediction:
 class Trainer(Protocol):
     """One training with a framework. The methods are called in the order in which they stand here.
 
-    A trial of a sweep is not loaded again, which takes time: `predict` then uses the model in memory.
+    The model of a sweep's trial is not loaded again, which would take time: `predict` then uses the one in memory.
     """
 
     framework: str  # its key in `FRAMEWORKS`, and the value of the tag twinner.framework
@@ -78,7 +78,7 @@ class Trainer(Protocol):
     def predict(self, sentences: Sequence[Sentence], confidence: bool = True) -> list[Prediction]:
         """Predict the tags of given tokens: one Prediction a sentence, with as many tags as the sentence has tokens.
 
-        confidence: whether its confidence is wanted; what does not cost time may be there anyway.
+        confidence: whether the confidence is wanted; a framework may give it anyway.
         """
         ...
 

@@ -215,7 +215,7 @@ def _do_jobs(
             try:
                 stack.enter_context(shared(settings))
                 for name in (f"twinner.frameworks.{step.removesuffix('_train')}.trainer", "twinner.training.run"):
-                    importlib.import_module(name)  # while the sweep gets ready, too
+                    importlib.import_module(name)  # the sweep itself is still importing
             except Exception as error:
                 return _ended_by(error)
             return None

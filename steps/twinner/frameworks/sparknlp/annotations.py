@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -90,7 +90,7 @@ def collect_predictions(
     return collected
 
 
-def _prediction(annotations: Sequence[Mapping[str, Any] | None], with_confidence: bool) -> Prediction:
+def _prediction(annotations: Iterable[Mapping[str, Any] | None], with_confidence: bool) -> Prediction:
     """Return the prediction for a sentence from the annotations of its tokens."""
     if not with_confidence:
         return Prediction(tuple("O" if annotation is None else annotation["result"] for annotation in annotations))
