@@ -198,8 +198,11 @@ def _work(
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-    with suppress(KeyboardInterrupt, EOFError, OSError):
-        _do_jobs(connection, step, settings, corpora)
+    with suppress(EOFError, OSError):
+        try:
+            _do_jobs(connection, step, settings, corpora)
+        except KeyboardInterrupt:  # between two trainings, or before the first
+            connection.send(Ended("interrupted"))
 
 
 def _do_jobs(
