@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import mlflow
 import pytest
+from twinner.errors import Failure
 from twinner.frameworks.contract import Epoch
 from twinner.training.result import Result
 from twinner.training.trial import Trial, as_trial
@@ -39,6 +40,6 @@ def test_a_trial_is_not_scored_on_test_with_another_model(train_small: Train, tr
     with as_trial(Trial(lambda epoch: True)):
         trial = train_small(drop_rate=0.35)
     tracked.log_metric(trial.run_id, "best_dev_f1", 0.125)  # what another model would have had
-    with pytest.raises(RuntimeError, match=r"^the saved model has a dev_f1 of .*, and the trial had 0\.125"):
+    with pytest.raises(Failure, match=r"^the saved model has a dev_f1 of .*, and the trial had 0\.125"):
         train_small(resume=trial.run_id)
     assert "test_f1" not in tracked.get_run(trial.run_id).data.metrics

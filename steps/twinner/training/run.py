@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from twinner import serving
 from twinner.corpus import Corpus, Sentence, word_count
+from twinner.errors import Failure
 from twinner.evaluation import Evaluation, entity_scores, evaluate
 from twinner.frameworks.contract import Epoch, Prediction, Trainer
 from twinner.machine import describe_machine, installed_packages
@@ -87,10 +88,8 @@ def train_and_track(
                     "peak_memory_mb": memory.megabytes,
                 }
                 was_trial = run.tags.get(TESTED) == "no"
-                if was_trial and (before := run.metrics.get("best_dev_f1")) not in (None, metrics["best_dev_f1"]):
-                    raise RuntimeError(
-                        f"the saved model has a dev_f1 of {metrics['best_dev_f1']}, and the trial had {before}"
-                    )
+                if was_trial:
+                    _check_score_of_trial(run, metrics["best_dev_f1"])
                 if current_trial():
                     run.set_tags({TESTED: "no"})
                     run.log_metrics(metrics, 0)  # those of results belong to a model, too
@@ -166,6 +165,14 @@ def _dev_scores(trainer: Trainer, corpus: Corpus, best: Epoch, run: TrackedRun) 
     scores = entity_scores([sentence.tags for sentence in corpus.dev], predicted, corpus.labels)
     run.log_metrics(scores, best.number)
     return {**best.scores, **scores}
+
+
+def _check_score_of_trial(run: TrackedRun, dev_f1: float) -> None:
+    """Raise Failure if the loaded model does not have the dev F1 that the run had as a trial."""
+    before = run.metrics.get("best_dev_f1", dev_f1)
+    if dev_f1 != before:
+        problem = f"the saved model has a dev_f1 of {dev_f1}, and the trial had {before}"
+        raise Failure(f"{problem}: its files have changed since then, or the processor has")
 
 
 def _timed_predictions(trainer: Trainer, sentences: Sequence[Sentence]) -> tuple[list[Prediction], float]:

@@ -16,8 +16,9 @@ from twinner.corpus import Sentence
 from twinner.encoders.find import find_encoder
 from twinner.errors import BadInput
 from twinner.frameworks.contract import Epoch, Prediction
+from twinner.frameworks.sparknlp.approach import tensorflow_settings
 from twinner.frameworks.sparknlp.text_entities import TextEntities
-from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer, _tensorflow_settings
+from twinner.frameworks.sparknlp.trainer import SparkNlpTrainer
 from twinner.spark.session import is_running
 
 from .conftest import SmallTask, Trained
@@ -325,7 +326,7 @@ def test_close_keeps_a_session_that_others_started(task: SmallTask, trained: Tra
 
 def test_tensorflow_uses_as_many_cores_as_spark(spark: SparkSession) -> None:
     assert spark.sparkContext.master == "local[2]"
-    config = spark._jvm.org.tensorflow.proto.framework.ConfigProto.parseFrom(bytes(_tensorflow_settings(spark)))
+    config = spark._jvm.org.tensorflow.proto.framework.ConfigProto.parseFrom(bytes(tensorflow_settings(spark)))
     assert config.getInterOpParallelismThreads() == 2
     assert config.getIntraOpParallelismThreads() == 1
 

@@ -26,6 +26,7 @@ from twinner.evaluation.scores import token_scores
 from twinner.frameworks.contract import Epoch, Prediction, check_reloaded, reload_sample
 from twinner.frameworks.sparknlp import batches, training_log
 from twinner.frameworks.sparknlp.annotations import collect_predictions, json_lines_frame
+from twinner.frameworks.sparknlp.approach import nerdl_approach, with_confidence
 from twinner.frameworks.sparknlp.embeddings import Embedder, check_name, exported_encoder
 from twinner.frameworks.sparknlp.graph import fitting_graph, write_seeded
 from twinner.frameworks.sparknlp.streaming import (
@@ -42,14 +43,12 @@ from twinner.spark.session import check_machine, claim_session, java_cause, spar
 from twinner.spark.settings import check_settings, is_local
 from twinner.temporary import remove_folder, temporary_folder
 
-LR_DECAY = 0.3  # the rate of epoch n is lr / (1 + 0.3 n); with Spark NLP's 0.005 the scores of late epochs still jump
 PREDICTED_AT_ONCE = 4  # sentences, by the saved pipeline; it pads them to the longest: 32 take a fifth more time
 COMPUTING_JARS = ("spark-nlp_2.12", "tensorflow-core-api", "onnxruntime")  # all are locked; these decide the digits
 MODEL, LOG = "ner_model", "ner.log"  # what `save` writes
 Fit = Callable[[], NerDLModel]
 P = ParamSpec("P")
 R = TypeVar("R")
-A = TypeVar("A", NerDLApproach, NerDLModel)
 
 
 def _convert_java_errors(method: Callable[P, R]) -> Callable[P, R]:
@@ -158,7 +157,16 @@ class SparkNlpTrainer:
         graphs = self._work / "graph"
         graphs.mkdir()
         write_seeded(spark, graph, self.seed, graphs)
-        approach = self._approach(graphs)
+        approach = nerdl_approach(
+            spark,
+            graphs,
+            self._work / "logs",
+            drop_rate=self.drop_rate,
+            lr=self.lr,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
         self._log = self._work / "logs" / f"{approach.uid}.log"
         prepare = self._in_memory if self.training_data == "memory" else self._on_disk
         training = _TrainingThread(prepare(approach, train, dev))
@@ -223,7 +231,7 @@ class SparkNlpTrainer:
         stages = [
             *tokenizer_stages(self._keep_whole),
             self._embedder.annotator,
-            _with_confidence(self._reloaded.setBatchSize(PREDICTED_AT_ONCE), True),
+            with_confidence(self._reloaded.setBatchSize(PREDICTED_AT_ONCE), True),
             NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("entities"),
         ]
         empty = self._spark.createDataFrame([], "text string")
@@ -277,28 +285,6 @@ class SparkNlpTrainer:
         with phase("session"):
             return spark_session(*self._session_settings)
 
-    def _approach(self, graphs: Path) -> NerDLApproach:
-        approach = (
-            NerDLApproach()
-            .setInputCols(["document", "token", "embeddings"])
-            .setLabelColumn("label")
-            .setOutputCol("ner")
-            .setDropout(1 - self.drop_rate)  # Spark NLP's dropout is the share of units to keep
-            .setLr(self.lr)
-            .setPo(LR_DECAY)
-            .setMaxEpochs(self.epochs)
-            .setBatchSize(self.batch_size)
-            .setRandomSeed(self.seed)  # orders the sentences; the graph has the other seeds
-            .setGraphFolder(str(graphs))
-            .setConfigProtoBytes(_tensorflow_settings(self._spark))
-            .setUseBestModel(True)
-            .setBestModelMetric("test_micro_f1")  # unknown names are accepted, and keep the last epoch
-            .setEvaluationLogExtended(True)
-            .setEnableOutputLogs(True)
-            .setOutputLogsPath(str(self._work / "logs"))
-        )
-        return _with_confidence(approach, True)
-
     def _in_memory(self, approach: NerDLApproach, train: Sequence[Sentence], dev: Sequence[Sentence]) -> Fit:
         assert self._embedder is not None
         spark = self._spark
@@ -338,7 +324,7 @@ class SparkNlpTrainer:
         predicted = []
         for model in models:
             model.setBatchSize(max(1, self.batch_size // batches.DOCUMENT_SIZE))  # in rows, which are documents here
-            output = _with_confidence(model, confidence).transform(embedded)
+            output = with_confidence(model, confidence).transform(embedded)
             by_document = collect_predictions(output, documents, confidence)
             by_position = dict(zip(itertools.chain(*order), itertools.chain(*by_document), strict=True))
             predicted.append([by_position[i] for i in range(len(sentences))])
@@ -381,30 +367,6 @@ def _warn_of_truncated(tokens: int) -> None:
     if tokens:
         problem = "beyond the maximum sentence length of the embeddings: predicted as O"
         warnings.warn(f"{tokens} tokens are {problem}", stacklevel=3)
-
-
-def _with_confidence(annotator: A, confidence: bool) -> A:
-    """Let a NerDLApproach or NerDLModel give its confidence in every tag, or only the tags."""
-    annotator.setIncludeConfidence(confidence).setIncludeAllConfidenceScores(confidence)
-    return annotator
-
-
-def _tensorflow_settings(spark: SparkSession) -> list[int]:
-    """Return a ConfigProto, in bytes, that makes training repeatable to the last digit.
-
-    TensorFlow's graph optimizer lets threads order some sums. Without it, and with one thread per operation, an epoch
-    takes no longer: the operations of these graphs are small and still run in parallel. As many of them run at once as
-    Spark has cores here, so that training on `local[1]` leaves the other cores alone.
-    """
-    context = spark.sparkContext
-    cores = context.defaultParallelism if is_local(context.master) else 0  # 0: all
-    framework = spark._jvm.org.tensorflow.proto.framework
-    rewriting = framework.RewriterConfig.newBuilder().setDisableMetaOptimizer(True)
-    options = framework.GraphOptions.newBuilder().setRewriteOptions(rewriting)
-    config = framework.ConfigProto.newBuilder().setGraphOptions(options)
-    config.setIntraOpParallelismThreads(1).setInterOpParallelismThreads(cores)
-    # The bundled graphs place some operations on a GPU; like Spark NLP's own settings, allow the CPU instead.
-    return list(config.setAllowSoftPlacement(True).build().toByteArray())
 
 
 def _epoch(logged: training_log.LoggedEpoch, truncated: Mapping[str, int]) -> Epoch:
