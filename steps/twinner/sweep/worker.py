@@ -8,8 +8,8 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,6 +20,7 @@ from twinner.cores import JOBS, take_share
 from twinner.corpus import Corpus
 from twinner.errors import BadInput, Failure
 from twinner.frameworks.contract import Epoch
+from twinner.source_code import STEPS
 from twinner.training.result import Result
 from twinner.training.trial import Pruned, Trial, as_trial
 
@@ -137,7 +138,8 @@ class LocalWorker(Worker):
         super().__init__(ours)
         arguments = (theirs, step, dict(settings), place, places, str(log), dict(corpora or {}))
         self._process = context.Process(target=_work, args=arguments)
-        self._process.start()
+        with _own_code_first():
+            self._process.start()
         self._is_used = False
         theirs.close()
 
@@ -173,6 +175,17 @@ class LocalWorker(Worker):
     def _end_of_process(self) -> Ended:
         self._process.join()
         return Ended("failed", error=f"its process ended with status {self._process.exitcode}")
+
+
+@contextmanager
+def _own_code_first() -> Iterator[None]:
+    """Let new processes import this code: MLflow puts that of a model that it loads first, which is only a part."""
+    path = sys.path
+    sys.path = [str(STEPS), *path]
+    try:
+        yield
+    finally:
+        sys.path = path
 
 
 def _work(
