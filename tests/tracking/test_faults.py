@@ -382,12 +382,7 @@ def test_eight_trainings_on_one_sqlite_store_lose_and_double_nothing(
 def test_a_killed_training_can_be_synced_and_then_resumed(
     small_corpus: Path, contents: dict[str, Any], proxy: FaultProxy
 ) -> None:
-    process = start_training(small_corpus, proxy)
-    proxy.down()
-    time.sleep(0.5)
-    process.kill()
-    process.wait()
-    proxy.up()
+    train_until_killed(small_corpus, proxy)
     [outcome] = sync()
     assert outcome.state == "delivered"
     stopped = mlflow.MlflowClient().get_run(outcome.run_id)
@@ -399,27 +394,27 @@ def test_a_killed_training_can_be_synced_and_then_resumed(
 def test_a_killed_training_can_be_resumed_at_once(
     small_corpus: Path, contents: dict[str, Any], proxy: FaultProxy
 ) -> None:
-    process = start_training(small_corpus, proxy)
+    train_until_killed(small_corpus, proxy)
+    [run_id] = waiting()
+    assert_whole(spacy_train(resume=run_id).run_id, contents, MANY_EPOCHS)
+
+
+def train_until_killed(small_corpus: Path, proxy: FaultProxy) -> None:
+    """Kill a training after its first epoch has reached the server, and while the server is away."""
+    step = Path(__file__).parents[2] / "steps" / "spacy_train.py"
+    options = [f"--corpus={small_corpus}", f"--epochs={MANY_EPOCHS}", "--batch-size=100", "--lr=0.005"]
+    client = mlflow.MlflowClient(f"http://127.0.0.1:{proxy.target}")
+    known = {run.info.run_id for run in client.search_runs(["0"])}
+    process = subprocess.Popen([sys.executable, "-s", str(step), *options], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    metrics: set[str] = set()
+    while "ner.losses" not in metrics:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        new = [run for run in client.search_runs(["0"]) if run.info.run_id not in known]
+        metrics = {name for run in new for name in run.data.metrics}
     proxy.down()
     time.sleep(0.5)
     process.kill()
     process.wait()
     proxy.up()
-    [run_id] = waiting()
-    assert_whole(spacy_train(resume=run_id).run_id, contents, MANY_EPOCHS)
-
-
-def start_training(small_corpus: Path, proxy: FaultProxy) -> "subprocess.Popen[bytes]":
-    """Start the step in a process of its own; return it once its first epoch has reached the server."""
-    step = Path(__file__).parents[2] / "steps" / "spacy_train.py"
-    options = [f"--corpus={small_corpus}", f"--epochs={MANY_EPOCHS}", "--batch-size=100", "--lr=0.005"]
-    process = subprocess.Popen([sys.executable, "-s", str(step), *options], stdout=subprocess.DEVNULL)
-    client = mlflow.MlflowClient(f"http://127.0.0.1:{proxy.target}")
-    known = {run.info.run_id for run in client.search_runs(["0"])}
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        new = [run for run in client.search_runs(["0"]) if run.info.run_id not in known]
-        if new and "ner.losses" in new[0].data.metrics:
-            break
-        time.sleep(0.02)
-    return process
