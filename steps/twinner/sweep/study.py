@@ -26,8 +26,11 @@ from twinner.tracking.study import StudyStorage
 from twinner.tracking.tags import TESTED
 
 ALIKE = 3  # failures in a row with the same words that end a sweep
-WARM_UP = 2  # epochs before a trial can be pruned
-UNPRUNED = 4  # trials that are trained to their end before others are measured against them
+# These three were chosen by `benchmarks/search_settings.py`.
+PRUNED_FROM = 0.2  # the share of its epochs after which a trial can be pruned
+UNPRUNED = 2  # trials that are trained to their end before others are measured against them
+AT_RANDOM = 4, 10  # TPE draws a fifth of the trials at random before it uses what it has seen, within these bounds
+MEASURABLE = 4  # finished trials that say something about the importance of parameters
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in the table
 
 
@@ -165,7 +168,8 @@ class Sweep:
             go_on = True
             if seed == self._plan.seeds[0]:
                 going.trial.report(message.score, message.epoch)
-                go_on = not (self._plan.prune and going.trial.should_prune())
+                is_early = message.epoch < PRUNED_FROM * going.row.epochs
+                go_on = is_early or not going.trial.should_prune()
             worker.answer(go_on)
             return
         del self._busy[worker]
@@ -259,7 +263,7 @@ class Sweep:
         return Outcome(winner, {seed: run.info.run_id for seed, run in sorted(runs.items())}, trials, importance)
 
     def _importance(self, complete: Sequence[FrozenTrial]) -> Mapping[str, float]:
-        if len(complete) < UNPRUNED or len({trial.value for trial in complete}) == 1:
+        if len(complete) < MEASURABLE or len({trial.value for trial in complete}) == 1:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._plan.seed)
         found: Mapping[str, float] = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
@@ -287,9 +291,11 @@ class Sweep:
         seed = int.from_bytes(hashlib.sha256(f"{plan.seed} {number}".encode()).digest()[:4], "big")
         if plan.sampler != "tpe":
             return RandomSampler(seed=seed)
-        return TPESampler(seed=seed, constant_liar=plan.jobs > 1)
+        least, most = AT_RANDOM
+        at_random = max(least, min(most, plan.trials // 5))
+        return TPESampler(seed=seed, constant_liar=plan.jobs > 1, n_startup_trials=at_random)
 
     def _pruner(self) -> BasePruner:
         if not self._plan.prune:
             return NopPruner()
-        return MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=WARM_UP, n_min_trials=UNPRUNED)
+        return MedianPruner(n_startup_trials=UNPRUNED, n_min_trials=UNPRUNED)
