@@ -38,7 +38,8 @@ STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.F
 class Outcome:
     """What came out.
 
-    winner: the best trial. runs: its trainings, by seed. importance: the share of each parameter; they sum to 1.
+    winner: the best trial. runs: its trainings, by seed. importance: the share of each parameter; they sum to 1. It is
+    empty if too few trials can be compared.
     """
 
     winner: FrozenTrial

@@ -40,6 +40,8 @@ def summarize(plan: Plan, outcome: Outcome) -> str:
     if outcome.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in outcome.importance.items())
         lines += ["", f"Share of each parameter in the differences between trials (fANOVA): {shares}."]
+    else:
+        lines += ["", "Too few trials were finished with different scores to tell the share of each parameter in them."]
     return "\n".join(lines)
 
 
