@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 STEPS = Path(__file__).resolve().parents[1] / "steps"
-EPOCHS, TRIALS, WORKERS, SWEEPS = 5, 20, 2, 150
+TRAININGS, EPOCHS = 64, 5
+TRIALS, WORKERS, SWEEPS = 20, 2, 150
 DROP_RATE, LR = (0.05, 0.6), (1e-4, 2e-2)
 SPACE: dict[str, BaseDistribution] = {
     "drop_rate": FloatDistribution(*DROP_RATE),
@@ -42,7 +43,7 @@ SHARED_NOISE = 0.5  # of its variance: what makes a training good or bad in all 
 def train(store: str) -> None:
     """Train random settings."""
     space = "drop_rate=0.05:0.6 lr=1e-4:2e-2:log"
-    options = {"space": space, "epochs": EPOCHS, "trials": 64, "sampler": "random", "prune": "no"}
+    options = {"space": space, "epochs": EPOCHS, "trials": TRAININGS, "sampler": "random", "prune": "no"}
     command = [sys.executable, str(STEPS / "sweep.py"), *(f"--{name}={value}" for name, value in options.items())]
     subprocess.run(command, check=True, env=os.environ | {"MLFLOW_TRACKING_URI": store})
 
@@ -74,26 +75,8 @@ class Trainings:
         return 1 / (1 + np.exp(-logits - self._noise * noise))
 
 
-@dataclass(frozen=True)
-class Search:
-    """How settings are chosen. unpruned, pruned_from: as in `study.py`, the latter in epochs."""
-
-    at_random: int
-    unpruned: int
-    pruned_from: int
-
-    @property
-    def pruner(self) -> BasePruner:
-        """The pruner."""
-        return MedianPruner(self.unpruned, n_warmup_steps=self.pruned_from, n_min_trials=self.unpruned)
-
-    def sampler(self, seed: int) -> BaseSampler:
-        """Return the sampler of a trial."""
-        return TPESampler(seed=seed, n_startup_trials=self.at_random, constant_liar=True)
-
-
 def simulate(
-    trainings: Trainings, sampler: Callable[[int], BaseSampler], pruner: BasePruner, seed: int
+    trainings: Trainings, sampler: Callable[..., BaseSampler], pruner: BasePruner, seed: int
 ) -> tuple[list[tuple[float, float]], float]:
     """Return the end and the best dev F1 of each trial that is not pruned, and the time in all; 1 is a training's."""
     random = np.random.default_rng(seed)
@@ -103,7 +86,7 @@ def simulate(
     finished = []
 
     def start(now: float) -> None:
-        study.sampler = sampler(1000 * seed + len(study.trials))
+        study.sampler = sampler(seed=1000 * seed + len(study.trials))
         trial = study.ask(fixed_distributions=SPACE)
         heapq.heappush(going, (now + 1 / EPOCHS, next(order), 1, trial, trainings.draw(trial.params, random)))
 
@@ -125,7 +108,7 @@ def simulate(
     return finished, now
 
 
-def show(name: str, trainings: Trainings, sampler: Callable[[int], BaseSampler], pruner: BasePruner) -> None:
+def show(name: str, trainings: Trainings, sampler: Callable[..., BaseSampler], pruner: BasePruner) -> None:
     """Print a line of the table."""
     whole = TRIALS / WORKERS
     found, times = [], []
@@ -153,9 +136,9 @@ def main() -> None:
     print("|---" * (2 + len(SHARES)) + "|")
     show("random", trainings, RandomSampler, NopPruner())
     for at_random, unpruned, pruned_from in itertools.product((10, 4), (4, 2), (2, 1)):
-        search = Search(at_random, unpruned, pruned_from)
         name = f"TPE after {at_random}, pruned after {pruned_from} of {EPOCHS} epochs and {unpruned} trials"
-        show(name, trainings, search.sampler, search.pruner)
+        sampler = partial(TPESampler, n_startup_trials=at_random, constant_liar=True)
+        show(name, trainings, sampler, MedianPruner(unpruned, pruned_from, n_min_trials=unpruned))
 
 
 def _features(params: dict[str, float]) -> list[float]:

@@ -1,11 +1,11 @@
 """A worker process of a sweep, with a step of its own."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from twinner.sweep.worker import Ended, Job, LocalWorker
+from users import wait_until
 
 # It takes a minute to get ready, and leaves a file when it begins to.
 SLOW_STEP = """
@@ -46,7 +46,7 @@ def slow_worker(modules: Path) -> Iterator[LocalWorker]:
 def failing_worker(modules: Path) -> Iterator[LocalWorker]:
     (modules / "failing_step.py").write_text(FAILING_STEP)
     (modules / "twinner").mkdir()
-    (modules / "twinner/__init__.py").touch()  # MLflow puts the code of a model that it loads before all other
+    (modules / "twinner/__init__.py").touch()  # MLflow puts the code of a loaded model first on the path
     worker = LocalWorker("failing_step", {}, modules / "worker.log")
     yield worker
     worker.stop()
@@ -56,10 +56,7 @@ def test_a_worker_that_is_interrupted_before_its_first_training_says_so(
     slow_worker: LocalWorker, modules: Path
 ) -> None:
     slow_worker.start(Job({}, "no run"))
-    deadline = time.monotonic() + 60
-    while not (modules / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until((modules / "started").exists, "the worker has not started")
     slow_worker.interrupt()
     assert slow_worker.receive() == Ended("interrupted")
 

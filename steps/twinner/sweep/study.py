@@ -26,11 +26,11 @@ from twinner.tracking.study import StudyStorage
 from twinner.tracking.tags import TESTED
 
 ALIKE = 3  # failures in a row with the same words that end a sweep
-# These three were chosen by `benchmarks/search_settings.py`.
+# `benchmarks/search_settings.py` compares the next three for sweeps of 20 trials.
 PRUNED_FROM = 0.2  # the share of its epochs after which a trial can be pruned
 UNPRUNED = 2  # trials that are trained to their end before others are measured against them
-AT_RANDOM = 4, 10  # TPE draws a fifth of the trials at random before it uses what it has seen, within these bounds
-MEASURABLE = 4  # finished trials that say something about the importance of parameters
+AT_RANDOM = 4, 10  # the least and the most trials that TPE draws at random first; in between, a fifth of all
+MEASURABLE = 4  # finished trials that it takes to tell the importance of parameters
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in the table
 
 

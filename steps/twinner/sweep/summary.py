@@ -41,7 +41,7 @@ def summarize(plan: Plan, outcome: Outcome) -> str:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in outcome.importance.items())
         lines += ["", f"Share of each parameter in the differences between trials (fANOVA): {shares}."]
     else:
-        lines += ["", "Too few trials were finished with different scores to tell the share of each parameter in them."]
+        lines += ["", "Too few trials were finished with different scores to tell the share of each parameter."]
     return "\n".join(lines)
 
 

@@ -179,7 +179,7 @@ class LocalWorker(Worker):
 
 @contextmanager
 def _own_code_first() -> Iterator[None]:
-    """Let new processes import this code: MLflow puts that of a model that it loads first, which is only a part."""
+    """Let a new process import this code, not the part of it that MLflow puts first on the path with a loaded model."""
     path = sys.path
     sys.path = [str(STEPS), *path]
     try:
